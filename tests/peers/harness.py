@@ -24,6 +24,9 @@ REPO = HERE.parent.parent
 # Loopback must never be reached through a proxy that the machine happens to have set.
 CHILD_ENV = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
 
+# How a record's line begins, in our connectors and in those of Airbyte's CDK.
+RECORD_PREFIX = b'{"type":"RECORD"'
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -106,10 +109,10 @@ class Sandbox:
             for line in response:
                 yield json.loads(line)
 
-    def counters(self) -> Any:
-        """Requests served since the start or the last reset, as the sandbox counts them."""
+    def requests(self) -> "Requests":
+        """The API requests answered since the start or the last reset."""
         with self._open("GET", "/_admin/counters") as response:
-            return json.load(response)
+            return Requests.of(json.load(response))
 
     def reset_counters(self) -> None:
         self._open("POST", "/_admin/reset-counters", {}).close()
@@ -129,6 +132,22 @@ class Sandbox:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=600)
+
+
+@dataclass
+class Requests:
+    """Answers by status; a connection that was reset without an answer has a name in its place."""
+
+    total: int
+    by_status: dict[str, int]
+
+    @classmethod
+    def of(cls, counters: dict[str, Any]) -> "Requests":
+        by_status: dict[str, int] = {}
+        for statuses in counters["by_path"].values():
+            for status, count in statuses.items():
+                by_status[status] = by_status.get(status, 0) + count
+        return cls(sum(by_status.values()), by_status)
 
 
 # --- connectors ----------------------------------------------------------------------------
@@ -250,7 +269,10 @@ class Sink:
 
 
 class PipeSink(Sink):
-    """Hands standard output line by line to a function, as an orchestrator would read it."""
+    """Hands standard output line by line to a function, as an orchestrator would read it.
+
+    The file keeps the messages that are no records.
+    """
 
     def __init__(self, folder: Path, name: str, consume: Callable[[Iterable[bytes]], None]):
         super().__init__(folder, name)
@@ -274,16 +296,16 @@ class PipeSink(Sink):
     def _drain(self, read_end: int) -> None:
         with open(read_end, "rb", buffering=1 << 20) as lines, open(self.stdout, "wb") as kept:
             try:
-                self._consume(self._keep_errors(lines, kept))
+                self._consume(self._keep_others(lines, kept))
             except BaseException as failure:  # handed to the main thread by `open`
                 self._failure = failure
                 for _ in lines:
                     pass
 
     @staticmethod
-    def _keep_errors(lines: Iterable[bytes], kept: Any) -> Iterator[bytes]:
+    def _keep_others(lines: Iterable[bytes], kept: Any) -> Iterator[bytes]:
         for line in lines:
-            if line.startswith(b'{"type":"TRACE"') or b'"level":"ERROR"' in line[:200]:
+            if not line.startswith(RECORD_PREFIX):
                 kept.write(line)
             yield line
 
