@@ -1,0 +1,423 @@
+//! OAuth 2.0 access tokens: got once, shared by all tasks, renewed before they expire.
+//!
+//! Grants: refresh token (also single-use ones that rotate), client credentials, JWT
+//! bearer (RFC 7523) and resource owner password. See RFC 6749.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use airbyte_protocol::{Error, FailureType, Output, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::{Jwt, TokenVersion};
+use crate::clock::Clock;
+use crate::http::{
+    Body, Broken, Failure, Request, Response, RetryPolicy, Transport, common_error, retry_after,
+};
+
+/// What is exchanged for an access token.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// A refresh token; the server may answer with a new one that replaces it.
+    RefreshToken(Secret),
+    /// The client's own id and secret.
+    ClientCredentials,
+    /// A signed assertion.
+    JwtBearer(Jwt),
+    /// A user's name and password.
+    Password {
+        /// The user name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// How the client proves itself to the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_id` and `client_secret` in the form.
+    Form,
+    /// HTTP Basic.
+    Basic,
+}
+
+/// Where the config keeps tokens, so that rotated ones can be handed back to the
+/// platform. Each is a path of keys.
+#[derive(Debug, Clone)]
+pub struct TokenPaths {
+    /// The refresh token.
+    pub refresh_token: Vec<String>,
+    /// The access token, if the config keeps it.
+    pub access_token: Option<Vec<String>>,
+    /// When the access token expires (RFC 3339), if the config keeps it.
+    pub expires_at: Option<Vec<String>>,
+}
+
+/// A source of access tokens. Clones share the token.
+#[derive(Clone)]
+pub struct OAuth(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    output: Output,
+    token: RwLock<Option<Token>>,
+    /// Held while a token is being got: the others wait for that one.
+    renewal: Mutex<Renewal>,
+}
+
+struct Settings {
+    token_url: Url,
+    client: Option<(String, Secret, ClientAuth)>,
+    params: Vec<(String, String)>,
+    paths: Option<TokenPaths>,
+    default_lifetime: TimeDelta,
+    policy: RetryPolicy,
+}
+
+struct Renewal {
+    grant: Grant,
+    config: Value,
+}
+
+#[derive(Clone)]
+struct Token {
+    secret: Secret,
+    expires_at: DateTime<Utc>,
+    /// From when on it is renewed ahead of its end.
+    renew_at: DateTime<Utc>,
+    version: TokenVersion,
+    answer: Arc<Map<String, Value>>,
+}
+
+impl std::fmt::Debug for OAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OAuth")
+            .field("token_url", &self.0.settings.token_url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parts of an [`OAuth`], to be named one by one.
+pub struct OAuthBuilder {
+    settings: Settings,
+    grant: Grant,
+    initial: Option<(Secret, DateTime<Utc>)>,
+}
+
+impl OAuthBuilder {
+    /// The client's id and secret and where they go.
+    pub fn client(mut self, id: impl Into<String>, secret: Secret, how: ClientAuth) -> Self {
+        self.settings.client = Some((id.into(), secret, how));
+        self
+    }
+
+    /// A further form parameter, such as `scope` or `audience`.
+    pub fn param(mut self, name: &str, value: &str) -> Self {
+        self.settings.params.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where the config keeps tokens: a rotated refresh token leaves as a CONTROL message
+    /// with the whole config before the new access token is used.
+    pub fn keep_in_config(mut self, paths: TokenPaths) -> Self {
+        self.settings.paths = Some(paths);
+        self
+    }
+
+    /// An access token from the config that is good until `expires_at`.
+    pub fn start_with(mut self, token: Secret, expires_at: DateTime<Utc>) -> Self {
+        self.initial = Some((token, expires_at));
+        self
+    }
+
+    /// Lifetime of tokens whose answer does not state it; an hour unless given.
+    pub fn default_lifetime(mut self, lifetime: TimeDelta) -> Self {
+        self.settings.default_lifetime = lifetime;
+        self
+    }
+
+    /// When to give up asking the token endpoint.
+    pub fn policy(mut self, policy: RetryPolicy) -> Self {
+        self.settings.policy = policy;
+        self
+    }
+
+    /// Puts it together. `config` is the whole config as given.
+    pub fn build(
+        self,
+        transport: Arc<dyn Transport>,
+        clock: Clock,
+        output: Output,
+        config: Value,
+    ) -> OAuth {
+        if let Grant::RefreshToken(token) = &self.grant {
+            output.add_secret(token.expose());
+        }
+        let token = self.initial.map(|(secret, expires_at)| {
+            output.add_secret(secret.expose());
+            Token {
+                secret,
+                expires_at,
+                renew_at: expires_at - TimeDelta::minutes(1),
+                version: TokenVersion(1),
+                answer: Arc::default(),
+            }
+        });
+        OAuth(Arc::new(Inner {
+            settings: self.settings,
+            transport,
+            clock,
+            output,
+            token: RwLock::new(token),
+            renewal: Mutex::new(Renewal { grant: self.grant, config }),
+        }))
+    }
+}
+
+impl OAuth {
+    /// Tokens from `token_url` in exchange for `grant`.
+    pub fn builder(token_url: Url, grant: Grant) -> OAuthBuilder {
+        let settings = Settings {
+            token_url,
+            client: None,
+            params: Vec::new(),
+            paths: None,
+            default_lifetime: TimeDelta::hours(1),
+            policy: RetryPolicy::default(),
+        };
+        OAuthBuilder { settings, grant, initial: None }
+    }
+
+    /// An access token that is good for a while yet.
+    ///
+    /// # Errors
+    /// Config: the server refuses the grant. Transient: it cannot be reached.
+    pub async fn token(&self) -> Result<(Secret, TokenVersion), Failure> {
+        if let Some(token) = self.current()
+            && self.0.clock.now() < token.renew_at
+        {
+            return Ok((token.secret, token.version));
+        }
+        let mut renewal = self.0.renewal.lock().await;
+        if let Some(token) = self.current()
+            && self.0.clock.now() < token.renew_at
+        {
+            return Ok((token.secret, token.version));
+        }
+        match self.exchange(&mut renewal).await {
+            Ok(token) => Ok((token.secret, token.version)),
+            // An early renewal that fails is no loss while the old token is still good.
+            Err(failure) => match self.current() {
+                Some(token)
+                    if failure.error.kind() == FailureType::Transient
+                        && self.0.clock.now() < token.expires_at =>
+                {
+                    Ok((token.secret, token.version))
+                }
+                _ => Err(failure),
+            },
+        }
+    }
+
+    /// Replaces the token of `refused`, unless another task has done so already.
+    ///
+    /// # Errors
+    /// As [`OAuth::token`].
+    pub async fn renew(&self, refused: TokenVersion) -> Result<(), Failure> {
+        let mut renewal = self.0.renewal.lock().await;
+        if self.current().is_some_and(|token| token.version != refused) {
+            return Ok(());
+        }
+        self.exchange(&mut renewal).await.map(drop)
+    }
+
+    /// A field of the last token answer, such as Salesforce's `instance_url`.
+    pub fn answer(&self, field: &str) -> Option<Value> {
+        self.current()?.answer.get(field).cloned()
+    }
+
+    fn current(&self) -> Option<Token> {
+        self.0.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn exchange(&self, renewal: &mut Renewal) -> Result<Token, Failure> {
+        let answer = self.ask(&renewal.grant).await?;
+        let Some(secret) = answer.get("access_token").and_then(Value::as_str) else {
+            return Err(
+                Error::system("The token endpoint answered without an access token.").into()
+            );
+        };
+        let secret = Secret::new(secret);
+        self.0.output.add_secret(secret.expose());
+        let now = self.0.clock.now();
+        let lifetime =
+            answer.get("expires_in").and_then(seconds).unwrap_or(self.0.settings.default_lifetime);
+        let expires_at = now + lifetime;
+        let token = Token {
+            renew_at: expires_at - (lifetime / 10).min(TimeDelta::minutes(5)),
+            expires_at,
+            version: TokenVersion(self.current().map_or(0, |token| token.version.0) + 1),
+            answer: Arc::new(answer),
+            secret,
+        };
+        self.rotate(renewal, &token).await;
+        *self.0.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Hands a rotated refresh token to the platform before anything uses what came with it.
+    async fn rotate(&self, renewal: &mut Renewal, token: &Token) {
+        let Some(rotated) = token.answer.get("refresh_token").and_then(Value::as_str) else {
+            return;
+        };
+        let Grant::RefreshToken(known) = &renewal.grant else { return };
+        if known.expose() == rotated {
+            return;
+        }
+        self.0.output.add_secret(rotated);
+        renewal.grant = Grant::RefreshToken(Secret::new(rotated));
+        let Some(paths) = &self.0.settings.paths else { return };
+        set(&mut renewal.config, &paths.refresh_token, rotated.into());
+        if let Some(path) = &paths.access_token {
+            set(&mut renewal.config, path, token.secret.expose().into());
+        }
+        if let Some(path) = &paths.expires_at {
+            let at = token.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            set(&mut renewal.config, path, at.into());
+        }
+        self.0.output.control(&renewal.config).await;
+    }
+
+    /// Asks the token endpoint, again where that may help.
+    async fn ask(&self, grant: &Grant) -> Result<Map<String, Value>, Failure> {
+        let policy = &self.0.settings.policy;
+        let mut failed = 0;
+        loop {
+            let sent = self.0.transport.send(self.request(grant)?).await;
+            let answer = match sent {
+                Ok(incoming) => incoming.complete().await,
+                Err(broken) => Err(broken),
+            };
+            let (error, wait) = match answer {
+                Ok(response) if response.status == 200 => {
+                    match serde_json::from_slice(&response.body) {
+                        Ok(fields) => return Ok(fields),
+                        Err(e) => (unusable(&response, &e.to_string()), None),
+                    }
+                }
+                Ok(response) if !worth_retrying(&response) => return Err(refused(&response).into()),
+                Ok(response) => {
+                    let wait = response
+                        .header("retry-after")
+                        .and_then(|v| retry_after(v, self.0.clock.now()));
+                    (unusable(&response, ""), wait)
+                }
+                Err(Broken::Refused(why)) => {
+                    return Err(Error::config(format!(
+                        "The token endpoint cannot be used: {why}."
+                    ))
+                    .into());
+                }
+                Err(Broken::Network(why)) => (
+                    Error::transient(format!("The token endpoint cannot be reached: {why}.")),
+                    None,
+                ),
+            };
+            failed += 1;
+            if failed >= policy.attempts {
+                return Err(error.into());
+            }
+            self.0
+                .clock
+                .sleep(wait.unwrap_or_else(|| policy.delay(failed)).max(Duration::from_millis(1)))
+                .await;
+        }
+    }
+
+    fn request(&self, grant: &Grant) -> Result<Request, Failure> {
+        let settings = &self.0.settings;
+        let mut form: Vec<(String, String)> = Vec::new();
+        let mut add = |name: &str, value: &str| form.push((name.to_owned(), value.to_owned()));
+        match grant {
+            Grant::RefreshToken(token) => {
+                add("grant_type", "refresh_token");
+                add("refresh_token", token.expose());
+            }
+            Grant::ClientCredentials => add("grant_type", "client_credentials"),
+            Grant::JwtBearer(jwt) => {
+                add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                add("assertion", &jwt.sign(self.0.clock.now().timestamp())?);
+            }
+            Grant::Password { username, password } => {
+                add("grant_type", "password");
+                add("username", username);
+                add("password", password.expose());
+            }
+        }
+        settings.params.iter().for_each(|(name, value)| add(name, value));
+        let mut request = Request::new(Method::POST, settings.token_url.clone())
+            .header("accept", "application/json");
+        match &settings.client {
+            Some((id, secret, ClientAuth::Form)) => {
+                add("client_id", id);
+                add("client_secret", secret.expose());
+            }
+            Some((id, secret, ClientAuth::Basic)) => {
+                let pair = STANDARD.encode(format!("{id}:{}", secret.expose()));
+                request = request.header("authorization", &format!("Basic {pair}"));
+            }
+            None => {}
+        }
+        request.body = Body::Form(form);
+        Ok(request)
+    }
+}
+
+fn seconds(value: &Value) -> Option<TimeDelta> {
+    let seconds = value.as_i64().or_else(|| value.as_str()?.parse().ok())?;
+    TimeDelta::try_seconds(seconds.clamp(1, 10 * 365 * 86_400))
+}
+
+fn worth_retrying(response: &Response) -> bool {
+    matches!(response.status, 200 | 408 | 429 | 500..=599)
+}
+
+fn refused(response: &Response) -> Error {
+    let said = common_error(response);
+    let words = [said.code, said.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let words = if words.is_empty() { format!("HTTP {}", response.status) } else { words };
+    Error::config(format!(
+        "The login was refused ({words}). Authenticate again, or correct the client id, client secret and token in the configuration."
+    ))
+    .with_internal(response.excerpt())
+}
+
+fn unusable(response: &Response, why: &str) -> Error {
+    Error::transient(format!(
+        "The token endpoint answered with HTTP {} and no usable token.",
+        response.status
+    ))
+    .with_internal(format!("{why} {}", response.excerpt()))
+}
+
+/// Sets a value at a path of keys, making the objects on the way.
+fn set(config: &mut Value, path: &[String], value: Value) {
+    let mut at = config;
+    for key in path {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Some(object) = at.as_object_mut() else { return };
+        at = object.entry(key.clone()).or_insert(Value::Null);
+    }
+    *at = value;
+}

@@ -1,0 +1,605 @@
+//! The client: every request of a connector goes through [`Client::send`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use airbyte_protocol::{Context, Error, FailureType};
+use chrono::TimeDelta;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use super::backoff::{http_date, retry_after};
+use super::{
+    Action, ApiError, Broken, Budget, Budgets, ErrorTable, Failure, Incoming, Request, Response,
+    RetryPolicy, Scope, Transport, Verdict,
+};
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::json::{Located, Path, Select, locate};
+
+/// Waits longer than this are announced to the orchestrator.
+const ANNOUNCE: Duration = Duration::from_secs(5);
+/// How often a state is repeated during a very long wait, so that no orchestrator takes
+/// it for a hang (the shortest known limit is an hour).
+const HEARTBEAT: Duration = Duration::from_secs(20 * 60);
+/// Attempts at an address that answers with web pages instead of data.
+const HTML_ATTEMPTS: u32 = 3;
+
+/// Sends requests to one API with one credential. Clones share everything.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    base: Url,
+    transport: Arc<dyn Transport>,
+    headers: HeaderMap,
+    auth: Auth,
+    table: ErrorTable,
+    budgets: Budgets,
+    policy: RetryPolicy,
+    clock: Clock,
+    context: Context,
+    workers: Arc<Semaphore>,
+    counts: Counts,
+    announced: Mutex<Option<Instant>>,
+}
+
+/// What a client has done so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    rate_limits: AtomicU64,
+}
+
+impl Counts {
+    /// Requests sent, attempts counted one by one.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests sent again after a failure.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Answers that said that the rate limit is reached.
+    pub fn rate_limits(&self) -> u64 {
+        self.rate_limits.load(Ordering::Relaxed)
+    }
+}
+
+/// The parts of a [`Client`].
+pub struct ClientBuilder {
+    base: Url,
+    transport: Arc<dyn Transport>,
+    context: Context,
+    headers: HeaderMap,
+    auth: Auth,
+    table: ErrorTable,
+    budgets: Budgets,
+    policy: RetryPolicy,
+    clock: Clock,
+    workers: usize,
+}
+
+impl ClientBuilder {
+    /// How requests are authorized.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// A header for every request.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = reqwest::header::HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// What answers mean.
+    pub fn errors(mut self, table: ErrorTable) -> Self {
+        self.table = table;
+        self
+    }
+
+    /// The API's rate limits.
+    pub fn budgets(mut self, budgets: Budgets) -> Self {
+        self.budgets = budgets;
+        self
+    }
+
+    /// When to give up.
+    pub fn policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The clock; the system's unless given.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How many pages may be in memory at a time, from their request to their last
+    /// written record; ten unless given.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.max(1);
+        self
+    }
+
+    /// Puts the client together.
+    pub fn build(self) -> Client {
+        Client(Arc::new(Inner {
+            base: self.base,
+            transport: self.transport,
+            headers: self.headers,
+            auth: self.auth,
+            table: self.table,
+            budgets: self.budgets,
+            policy: self.policy,
+            clock: self.clock,
+            context: self.context,
+            workers: Arc::new(Semaphore::new(self.workers)),
+            counts: Counts::default(),
+            announced: Mutex::new(None),
+        }))
+    }
+}
+
+/// A page of records. It counts as in flight until it is dropped.
+pub struct Page {
+    located: Located,
+    headers: HeaderMap,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Page {
+    /// A header of the answer as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The records and values without the page's place among those in flight, to be kept
+    /// for longer.
+    pub fn into_located(self) -> Located {
+        self.located
+    }
+}
+
+impl std::ops::Deref for Page {
+    type Target = Located;
+
+    fn deref(&self) -> &Located {
+        &self.located
+    }
+}
+
+impl Client {
+    /// A client for the API at `base` (with a path prefix, if any).
+    pub fn builder(base: Url, transport: Arc<dyn Transport>, context: Context) -> ClientBuilder {
+        ClientBuilder {
+            base,
+            transport,
+            context,
+            headers: HeaderMap::new(),
+            auth: Auth::None,
+            table: ErrorTable::default(),
+            budgets: Budgets::new(Budget::unlimited("the API")),
+            policy: RetryPolicy::default(),
+            clock: Clock::system(),
+            workers: 10,
+        }
+    }
+
+    /// A GET request for a path below the base address.
+    pub fn get(&self, path: &str) -> Request {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST request for a path below the base address.
+    pub fn post(&self, path: &str) -> Request {
+        self.request(Method::POST, path)
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request {
+        let mut url = self.0.base.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+        url.set_path(&format!(
+            "{}/{}",
+            url.path().trim_end_matches('/'),
+            path.trim_start_matches('/')
+        ));
+        url.set_query(query);
+        Request::new(method, url).endpoint(path.to_owned())
+    }
+
+    /// A GET request for a link that the API gave, absolute or relative.
+    ///
+    /// # Errors
+    /// System: the link leads to another host, where the credentials do not belong.
+    pub fn follow(&self, link: &str) -> Result<Request, Error> {
+        let url = self.0.base.join(link).map_err(|e| {
+            Error::system("The API gave a link to the next page that is no address.")
+                .with_internal(format!("{link}: {e}"))
+        })?;
+        if url.origin() != self.0.base.origin() {
+            return Err(Error::system(format!(
+                "The API gave a link to another host ({}), which is not followed so that credentials stay with {}.",
+                url.host_str().unwrap_or_default(),
+                self.0.base.host_str().unwrap_or_default()
+            )));
+        }
+        Ok(Request::new(Method::GET, url))
+    }
+
+    /// What has been done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// The clock that knows the server's time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The rate limits.
+    pub fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
+    /// The signal to stop.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.0.context.shutdown
+    }
+
+    /// A page of records: those at `select`, and the values at `values`.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn page(
+        &self,
+        request: &Request,
+        select: &Select,
+        values: &[&Path],
+    ) -> Result<Page, Failure> {
+        // Never closed: an error cannot happen, and a missing permit would only unbound memory.
+        let permit = self.0.workers.clone().acquire_owned().await.ok();
+        let (located, headers) = self
+            .send(request, |response| {
+                let located = locate(response.body, select, values).map_err(|e| e.to_string())?;
+                Ok((located, response.headers))
+            })
+            .await?;
+        Ok(Page { located, headers, _permit: permit })
+    }
+
+    /// An answer read into a type.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        request: &Request,
+    ) -> Result<T, Failure> {
+        self.send(request, |response| {
+            serde_json::from_slice(&response.body).map_err(|e| e.to_string())
+        })
+        .await
+    }
+
+    /// Sends a request until it has an answer that `accept` can use, or there is no hope.
+    ///
+    /// Waits for the budgets and rides out rate limits, outages, broken connections and
+    /// broken bodies; what `accept` cannot read counts as a broken body.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says what was decided and what to tell the user.
+    pub async fn send<T>(
+        &self,
+        request: &Request,
+        accept: impl Fn(Response) -> Result<T, String>,
+    ) -> Result<T, Failure> {
+        let mut tries = Tries::new();
+        loop {
+            let answer = match self.attempt(request, &mut tries).await? {
+                Some(incoming) => incoming.complete().await,
+                None => continue,
+            };
+            let (excerpt, why) = match answer {
+                Ok(response) => {
+                    let excerpt = response.clone();
+                    match accept(response) {
+                        Ok(value) => return Ok(value),
+                        Err(why) => (Some(excerpt), why),
+                    }
+                }
+                Err(Broken::Network(why) | Broken::Refused(why)) => (None, why),
+            };
+            let error = broken_body(request, excerpt.as_ref(), &why);
+            let html = excerpt.is_some_and(|r| r.body.trim_ascii_start().starts_with(b"<"));
+            if html && tries.failed + 1 >= HTML_ATTEMPTS {
+                return Err(error.into());
+            }
+            self.again(request, &mut tries, None, error).await?;
+        }
+    }
+
+    /// Sends a request until an answer begins whose status means success; the body
+    /// is left to the caller to stream, and to ask for again where it breaks off.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn open(&self, request: &Request) -> Result<Incoming, Failure> {
+        let mut tries = Tries::new();
+        loop {
+            if let Some(incoming) = self.attempt(request, &mut tries).await? {
+                return Ok(incoming);
+            }
+        }
+    }
+
+    /// One attempt. `None` means that it failed in a way worth another one, and that the
+    /// wait for it is over.
+    async fn attempt(
+        &self,
+        request: &Request,
+        tries: &mut Tries,
+    ) -> Result<Option<Incoming>, Failure> {
+        self.wait_for_slot(request).await?;
+        let mut authorized = request.clone();
+        for (name, value) in &self.0.headers {
+            authorized.headers.entry(name).or_insert_with(|| value.clone());
+        }
+        let version = self.0.auth.authorize(&mut authorized).await?;
+        let sent = Instant::now();
+        self.0.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let incoming = tokio::select! {
+            incoming = self.0.transport.send(authorized) => incoming,
+            () = self.shutdown().cancelled() => return Err(stopped().into()),
+        };
+        let incoming = match incoming {
+            Ok(incoming) => incoming,
+            Err(Broken::Refused(why)) => {
+                return Err(Error::config(format!("{} cannot be used: {why}.", self.host())).into());
+            }
+            Err(Broken::Network(why)) => {
+                let error = Error::transient(format!("{} cannot be reached: {why}.", self.host()));
+                self.again(request, tries, None, error).await?;
+                return Ok(None);
+            }
+        };
+        self.note_server_time(&incoming);
+        if (200..300).contains(&incoming.status) {
+            self.0.budgets.of(&request.endpoint).iter().for_each(Budget::succeeded);
+            return Ok(Some(incoming));
+        }
+        let response = match incoming.complete().await {
+            Ok(response) => response,
+            Err(Broken::Network(why) | Broken::Refused(why)) => {
+                self.again(request, tries, None, broken_body(request, None, &why)).await?;
+                return Ok(None);
+            }
+        };
+        let verdict = self.0.table.classify(request, &response);
+        let wait = response.header("retry-after").and_then(|v| retry_after(v, self.0.clock.now()));
+        let error = self.describe(request, &response, &verdict);
+        debug!("{} -> HTTP {} ({:?})", request.display(), response.status, verdict.action);
+        let fail = |action, error| Failure {
+            action,
+            status: Some(response.status),
+            api: verdict.error.clone(),
+            error,
+        };
+        match verdict.action {
+            Action::Retry => self.again(request, tries, wait, error).await?,
+            Action::Pause(scope) => self.pause(request, tries, scope, wait, sent, error).await?,
+            Action::RefreshToken if tries.renewals < 2 && self.0.auth.renew(version).await? => {
+                tries.renewals += 1
+            }
+            action => return Err(fail(action, error)),
+        }
+        Ok(None)
+    }
+
+    /// Waits before the next attempt, or gives up.
+    async fn again(
+        &self,
+        request: &Request,
+        tries: &mut Tries,
+        wait: Option<Duration>,
+        error: Error,
+    ) -> Result<(), Failure> {
+        tries.failed += 1;
+        let policy = &self.0.policy;
+        if tries.failed >= policy.attempts || tries.started.elapsed() >= policy.total {
+            let text = format!("{} Gave up after {} attempts.", error.message(), tries.failed);
+            let error = Error::transient(text).with_internal(error.internal().unwrap_or_default());
+            return Err(error.into());
+        }
+        self.0.counts.retries.fetch_add(1, Ordering::Relaxed);
+        let wait = wait.unwrap_or_else(|| policy.delay(tries.failed));
+        info!(
+            "{} Attempt {} of {} follows in {:.1} s ({}).",
+            error.message(),
+            tries.failed + 1,
+            policy.attempts,
+            wait.as_secs_f64(),
+            request.display()
+        );
+        self.sleep_until(Instant::now() + wait, "the API").await
+    }
+
+    /// Pauses the budget that the refusal is about, or gives up.
+    async fn pause(
+        &self,
+        request: &Request,
+        tries: &mut Tries,
+        scope: Scope,
+        wait: Option<Duration>,
+        sent: Instant,
+        error: Error,
+    ) -> Result<(), Failure> {
+        self.0.counts.rate_limits.fetch_add(1, Ordering::Relaxed);
+        let [api, endpoint] = self.0.budgets.of(&request.endpoint);
+        let budget = if scope == Scope::Api { api } else { endpoint };
+        let until = budget.pause(wait, &self.0.policy, sent);
+        if until > tries.started + self.0.policy.rate_limit_total {
+            let hours = self.0.policy.rate_limit_total.as_secs_f64() / 3600.0;
+            let text = format!(
+                "{} The rate limit has held this up for {hours:.1} hours.",
+                error.message()
+            );
+            return Err(Error::transient(text).into());
+        }
+        Ok(())
+    }
+
+    async fn wait_for_slot(&self, request: &Request) -> Result<(), Failure> {
+        for budget in self.0.budgets.of(&request.endpoint) {
+            let mut slot = budget.reserve();
+            loop {
+                self.sleep_until(slot, budget.name()).await?;
+                match budget.paused_until() {
+                    None => break,
+                    // Held back while waiting: line up again behind the pause.
+                    Some(_) => slot = budget.reserve(),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits; long waits are announced, once for all tasks, and very long ones kept alive.
+    async fn sleep_until(&self, until: Instant, what: &str) -> Result<(), Failure> {
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return if self.shutdown().is_cancelled() { Err(stopped().into()) } else { Ok(()) };
+        }
+        let long = wait > ANNOUNCE;
+        if long {
+            self.announce(until, wait, what);
+        }
+        while Instant::now() < until {
+            let piece = until.min(Instant::now() + HEARTBEAT);
+            tokio::select! {
+                () = tokio::time::sleep_until(piece) => {}
+                () = self.shutdown().cancelled() => return Err(stopped().into()),
+            }
+            if piece < until {
+                self.0.context.output.heartbeat();
+            }
+        }
+        if long && self.announced().take_if(|announced| *announced <= until).is_some() {
+            self.0.context.output.resumed();
+        }
+        Ok(())
+    }
+
+    fn announce(&self, until: Instant, wait: Duration, what: &str) {
+        let mut announced = self.announced();
+        // A second matters to nobody: later waits of the same pause are not news.
+        if announced.is_some_and(|known| known + Duration::from_secs(1) >= until) {
+            return;
+        }
+        *announced = Some(until);
+        let reset = self.0.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
+        warn!(
+            "Rate limit of {what} reached: going on at {} (in {:.0} s).",
+            reset.to_rfc3339(),
+            wait.as_secs_f64()
+        );
+        self.0.context.output.rate_limited(Some(reset));
+    }
+
+    fn announced(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.announced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_server_time(&self, incoming: &Incoming) {
+        let date = incoming.headers.get("date").and_then(|value| http_date(value.to_str().ok()?));
+        if let Some(date) = date {
+            self.0.clock.observe_server(date);
+        }
+    }
+
+    fn host(&self) -> String {
+        self.0.base.origin().ascii_serialization()
+    }
+
+    fn describe(&self, request: &Request, response: &Response, verdict: &Verdict) -> Error {
+        let kind = match verdict.action {
+            Action::Fail(kind) => kind,
+            Action::RefreshToken | Action::Skip => FailureType::Config,
+            Action::Retry | Action::Pause(_) => FailureType::Transient,
+            Action::Succeed | Action::Empty => FailureType::System,
+        };
+        let ApiError { code, message } = &verdict.error;
+        let mut text = format!("{} answered {}", self.host(), response.status);
+        if let Some(said) = message.as_ref().or(code.as_ref()) {
+            text.push_str(&format!(": {said}"));
+        }
+        if !text.ends_with(['.', '!', '?']) {
+            text.push('.');
+        }
+        if let Some(advice) = &verdict.advice {
+            text.push_str(&format!(" {advice}"));
+        }
+        if let Some(id) = self.0.table.id_of(response) {
+            text.push_str(&format!(" (Request id {id}.)"));
+        }
+        let internal =
+            format!("{} -> HTTP {} {}", request.display(), response.status, response.excerpt());
+        let error = match kind {
+            FailureType::Config => Error::config(text),
+            FailureType::Transient => Error::transient(text),
+            FailureType::System => Error::system(text),
+        };
+        error.with_internal(internal)
+    }
+}
+
+/// How often one request has been tried.
+struct Tries {
+    failed: u32,
+    renewals: u32,
+    started: Instant,
+}
+
+impl Tries {
+    fn new() -> Self {
+        Tries { failed: 0, renewals: 0, started: Instant::now() }
+    }
+}
+
+/// The error of work that was cut short by a signal.
+pub(crate) fn stopped() -> Error {
+    Error::transient(
+        "The read was stopped by a signal before it was complete. It goes on from its last state.",
+    )
+}
+
+fn broken_body(request: &Request, response: Option<&Response>, why: &str) -> Error {
+    let html = response.is_some_and(|r| r.body.trim_ascii_start().starts_with(b"<"));
+    let text = if html {
+        format!(
+            "{} answered with a web page instead of data. Check the API address in the configuration, and whether a proxy or firewall stands in between.",
+            request.url.origin().ascii_serialization()
+        )
+    } else {
+        format!(
+            "{} gave an answer that broke off or cannot be read.",
+            request.url.origin().ascii_serialization()
+        )
+    };
+    let excerpt = response.map(Response::excerpt).unwrap_or_default();
+    let error = if html { Error::config(text) } else { Error::transient(text) };
+    error.with_internal(format!("{}: {why} {excerpt}", request.display()))
+}

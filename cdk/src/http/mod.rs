@@ -1,0 +1,22 @@
+//! HTTP with everything an API asks of its clients: budgets, authorization, retries and
+//! one table that says what an answer means.
+
+mod backoff;
+mod budget;
+mod classify;
+mod client;
+mod guard;
+mod request;
+mod tls;
+mod transport;
+
+pub use backoff::{RetryPolicy, http_date, retry_after};
+pub use budget::{Budget, Budgets, Scope};
+pub use classify::{
+    Action, ApiError, ErrorTable, Failure, ParseError, Rule, Verdict, common_error,
+};
+pub(crate) use client::stopped;
+pub use client::{Client, ClientBuilder, Counts, Page};
+pub use guard::{check as check_address, is_private};
+pub use request::{Body, Request, Response};
+pub use transport::{Broken, Incoming, Network, Transport};
