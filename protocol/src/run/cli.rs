@@ -73,12 +73,14 @@ pub(super) fn parse(
 ) -> Result<Arguments, Usage> {
     let commands: Vec<Command> = [&[Command::Spec, Command::Check], commands].concat();
     let mut parser = parser(&commands);
-    let matches = parser.try_get_matches_from_mut(arguments).map_err(usage)?;
+    let matches =
+        parser.try_get_matches_from_mut(arguments).map_err(|error| usage(&mut parser, error))?;
     let chosen = matches.subcommand().and_then(|(name, matches)| {
         commands.iter().find(|command| command.name() == name).map(|command| (*command, matches))
     });
     let Some((command, matches)) = chosen else {
-        return Err(usage(parser.error(ErrorKind::MissingSubcommand, "no command was given")));
+        let error = parser.error(ErrorKind::MissingSubcommand, "no command was given");
+        return Err(usage(&mut parser, error));
     };
     let arguments = read(command, matches);
     let missing = [
@@ -87,7 +89,8 @@ pub(super) fn parse(
     ];
     if let Some((_, flag)) = missing.iter().find(|(is_missing, _)| *is_missing) {
         let problem = format!("`{}` needs {flag} <FILE>", command.name());
-        return Err(usage(parser.error(ErrorKind::MissingRequiredArgument, problem)));
+        let error = parser.error(ErrorKind::MissingRequiredArgument, problem);
+        return Err(usage(&mut parser, error));
     }
     Ok(arguments)
 }
@@ -131,16 +134,14 @@ fn read(command: Command, matches: &ArgMatches) -> Arguments {
     }
 }
 
-fn usage(error: clap::Error) -> Usage {
-    let text = error.render().to_string();
+fn usage(parser: &mut clap::Command, error: clap::Error) -> Usage {
+    let mut text = error.render().to_string();
     let is_help = error.kind() == ErrorKind::DisplayHelp;
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let problem = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        "no command was given"
-    } else {
-        first
-    };
-    Usage { problem: (!is_help).then(|| problem.to_owned()), text }
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    if !text.contains("Usage:") {
+        text = format!("{text}\n{}\n", parser.render_usage());
+    }
+    Usage { problem: (!is_help).then_some(first), text }
 }
 
 #[cfg(test)]
