@@ -133,3 +133,6 @@ fn replace(text: &str, spans: Vec<(usize, usize)>) -> Cow<'_, str> {
     masked.push_str(&text[from..]);
     Cow::Owned(masked)
 }
+
+#[cfg(test)]
+mod tests;

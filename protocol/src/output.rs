@@ -313,3 +313,6 @@ fn rank(level: &LogLevel) -> u8 {
         LogLevel::Trace => 5,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,9 +95,10 @@ fn ascii(json: &str) -> String {
 fn add_percent(part: &str, forms: &mut BTreeSet<String>) {
     for set in [NON_ALPHANUMERIC, RESERVED] {
         let encoded = utf8_percent_encode(part, set).to_string();
-        forms.insert(encoded.replace("%20", "+"));
-        forms.insert(lower_hex(&encoded));
-        forms.insert(encoded);
+        for spelling in [lower_hex(&encoded), encoded] {
+            forms.insert(spelling.replace("%20", "+"));
+            forms.insert(spelling);
+        }
     }
 }
 

@@ -204,3 +204,6 @@ fn stream_state(stream: &str, state: Option<Value>) -> Result<Option<StreamState
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;
