@@ -3,7 +3,7 @@
 mod lines;
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -80,30 +80,30 @@ fn trim(line: &Bytes) -> Bytes {
 }
 
 /// Sends blocks of whole lines, and at the end what remains.
-fn read_blocks(mut reader: impl Read, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
+fn read_blocks(reader: impl Read, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
+    let mut reader = BufReader::with_capacity(READ_BYTES, reader);
     let mut pending = Vec::new();
     loop {
-        let known = pending.len();
-        pending.resize(known + READ_BYTES, 0);
-        let read = reader.read(&mut pending[known..]);
-        pending.truncate(known + read.as_ref().map_or(0, |count| *count));
-        let block = match read {
-            Ok(0) => {
+        let block = match reader.fill_buf() {
+            Ok([]) => {
                 if !pending.is_empty() {
                     let _ = blocks.blocking_send(Ok(pending.into()));
                 }
                 return;
             }
-            Ok(_) => match memchr::memrchr(b'\n', &pending[known..]) {
-                Some(at) => {
-                    let rest = pending.split_off(known + at + 1);
-                    Ok(std::mem::replace(&mut pending, rest).into())
-                }
-                None => continue,
-            },
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
+            Ok(bytes) => {
+                let count = bytes.len();
+                let lines = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
+                pending.extend_from_slice(&bytes[..lines]);
+                let block = (lines > 0).then(|| Bytes::from(std::mem::take(&mut pending)));
+                pending.extend_from_slice(&bytes[lines..]);
+                reader.consume(count);
+                block.map(Ok)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) => Some(Err(error)),
         };
+        let Some(block) = block else { continue };
         let is_last = block.is_err();
         if blocks.blocking_send(block).is_err() || is_last {
             return;
