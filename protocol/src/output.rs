@@ -102,9 +102,13 @@ impl Output {
         if rank(&level) > self.shared.level.load(Ordering::Relaxed) {
             return;
         }
+        self.write_log(level, &message);
+    }
+
+    fn write_log(&self, level: LogLevel, message: &dyn Display) {
         let message = self.mask(&message.to_string());
         let log = Log { level, message, stack_trace: None, extra: Map::new() };
-        self.shared.queue.push_line(line("LOG", "log", &log));
+        self.line(line("LOG", "log", &log));
     }
 
     /// Writes a CONTROL message with the whole new configuration and returns when it has left the
@@ -224,8 +228,16 @@ impl Output {
         self.shared.queue.push(line.into_bytes(), room);
     }
 
-    /// Returns when everything written so far has left the process. A closed stdout ends the
-    /// process instead, so a destination calls this before it does what cannot be undone.
+    /// Writes a LOG message of level INFO, whatever level is wanted, and returns when it has left
+    /// the process. If nobody reads stdout any more, the process ends instead: a destination calls
+    /// this before it does what cannot be undone, because to be cancelled looks like the end of the
+    /// input otherwise.
+    pub async fn probe(&self, message: &str) {
+        self.write_log(LogLevel::Info, &message);
+        self.flush().await;
+    }
+
+    /// Returns when everything written so far has left the process.
     pub async fn flush(&self) {
         let (sent, done) = tokio::sync::oneshot::channel();
         self.shared.queue.when_written(Box::new(move || _ = sent.send(())));

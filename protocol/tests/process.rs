@@ -1,5 +1,5 @@
-//! The command line as a process: exit codes, signals, closed pipes, bad inputs. The source is
-//! `examples/source-count.rs`.
+//! The command line as a process: exit codes, signals, closed pipes, bad inputs. The connectors are
+//! `examples/source-count.rs` and `examples/destination-count.rs`.
 
 mod support;
 
@@ -275,4 +275,48 @@ fn the_log_is_as_loud_as_it_is_asked_to_be() {
     assert!(quiet.of_type("LOG").is_empty());
     let usual = Outcome::of(fixture.command(support::CHECK).env("LOG_LEVEL", "INFO"));
     assert_eq!(usual.of_type("LOG").len(), 1);
+}
+
+#[test]
+fn a_destination_gives_states_back_as_they_came() {
+    let record =
+        r#"{"type":"RECORD","record":{"stream":"even","data":{"n":1},"emitted_at":1767225600}}"#;
+    let state = r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"even"}, "x":1.10},"id":7}}"#;
+    let input = format!(
+        "{record}\n{record}\n{record}\nplain text\n{}\n{state}\n{state}\n",
+        r#"{"type":"LOG","log":{"level":"INFO","message":"m"}}"#
+    );
+    let outcome = Fixture::new().write_all(json!({"limit": 2}), "even.json", &input);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    let states: Vec<&str> = outcome.text.lines().filter(|line| line.contains("STATE")).collect();
+    let with = |stats: &str| {
+        state.replace("\"id\":7}", &format!("\"id\":7,\"destinationStats\":{stats}}}"))
+    };
+    let first = with(r#"{"recordCount":2.0,"rejectedRecordCount":1.0}"#);
+    assert_eq!(states, [first, with(r#"{"recordCount":0.0}"#)]);
+    let logs = outcome.of_type("LOG");
+    assert_eq!(logs.last().unwrap()["log"]["message"], "counted 3 records");
+}
+
+#[test]
+fn a_record_of_an_unknown_stream_fails_a_destination() {
+    let input = r#"{"type":"RECORD","record":{"stream":"even","data":{"n":1},"emitted_at":1}}"#;
+    let outcome = Fixture::new().write_all(json!({}), "odd.json", input);
+    assert_eq!(outcome.code, Some(1));
+    assert_eq!(outcome.errors()[0]["stream_descriptor"]["name"], "even");
+}
+
+#[test]
+fn a_destination_that_nobody_listens_to_does_not_finish() {
+    let fixture = Fixture::new();
+    let arguments = ["write", "--config", "config.json", "--catalog", "even.json"];
+    let mut child = fixture
+        .command_of("destination-count", &arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(141));
 }

@@ -81,7 +81,11 @@ fn push_without_newlines(out: &mut Vec<u8>, mut part: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::message::Message;
 
     fn batch() -> RecordBatch {
         let prefix: &[u8] = b"{\"type\":\"RECORD\",\"record\":{\"stream\":\"s\",\"data\":";
@@ -107,5 +111,40 @@ mod tests {
         assert!(batch.is_empty() && batch.bytes() == 0);
         assert!(batch.push(&[b"{", b"\"a\":1}"]));
         assert_eq!(batch.len(), 1);
+    }
+    proptest! {
+        #[test]
+        fn any_record_comes_out_as_it_went_in(
+            records in prop::collection::vec(("[a-z\\n\"\\\\é]{0,9}", any::<f64>(), any::<i64>()), 0..6),
+            is_pretty in any::<bool>(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        ) {
+            let mut batch = batch();
+            let records: Vec<Value> =
+                records.into_iter().map(|(s, f, i)| json!({s.clone(): [s, f, {"i": i}]})).collect();
+            for record in &records {
+                let text = if is_pretty { format!("\r\n{record:#}\n") } else { record.to_string() };
+                let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len())).collect();
+                at.sort_unstable();
+                let mut parts = Vec::new();
+                let mut from = 0;
+                for to in at.into_iter().chain([text.len()]) {
+                    parts.push(&text.as_bytes()[from..to]);
+                    from = to;
+                }
+                prop_assert!(batch.push(&parts));
+            }
+            prop_assert_eq!(batch.len(), records.len());
+            let text = String::from_utf8(batch.into_bytes()).unwrap();
+            prop_assert_eq!(text.lines().count(), records.len());
+            for (line, expected) in text.lines().zip(&records) {
+                let Ok(Message::Record(record)) = Message::parse(line) else {
+                    return Err(TestCaseError::fail(format!("not a record: {line}")));
+                };
+                let expected = expected.to_string();
+                let value: Value = serde_json::from_str(record.data.get()).unwrap();
+                prop_assert_eq!(value.to_string(), expected);
+            }
+        }
     }
 }

@@ -13,9 +13,9 @@ use super::lock;
 const ROOM: usize = 4 << 20;
 /// Lines up to this many bytes together leave in one write.
 const SMALL: usize = 64 << 10;
-/// Buffers kept for the next batches, and the greatest that is kept.
+/// Buffers kept for the next batches, and the sizes worth keeping.
 const SPARE_BUFFERS: usize = 8;
-const SPARE_BYTES: usize = 1 << 20;
+const SPARE_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
 
 /// Called when what was pushed has been written.
 pub(super) type Done = Box<dyn FnOnce() + Send>;
@@ -118,7 +118,7 @@ impl Queue {
 
     fn keep(&self, mut buffer: Vec<u8>) {
         let mut spare = lock(&self.spare);
-        if spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+        if spare.len() < SPARE_BUFFERS && SPARE_BYTES.contains(&buffer.capacity()) {
             buffer.clear();
             spare.push(buffer);
         }

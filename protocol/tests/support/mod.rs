@@ -51,7 +51,11 @@ impl Fixture {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(source());
+        self.command_of("source-count", arguments)
+    }
+
+    pub fn command_of(&self, example: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(path_of(example));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["LOG_LEVEL", "DEPLOYMENT_MODE", "AIRBYTE_EDITION"] {
             command.env_remove(name);
@@ -67,6 +71,15 @@ impl Fixture {
 
     pub fn run_misused(&self, arguments: &[&str]) -> Outcome {
         Outcome::of(&mut self.command(arguments))
+    }
+
+    /// Lets the destination write the lines of `input`.
+    pub fn write_all(&self, config: Value, catalog: &str, input: &str) -> Outcome {
+        self.write("config.json", &config.to_string());
+        self.write("input.jsonl", input);
+        let stdin = std::fs::File::open(self.folder.path().join("input.jsonl")).unwrap();
+        let arguments = ["write", "--config", "config.json", "--catalog", catalog];
+        Outcome::of(self.command_of("destination-count", &arguments).stdin(stdin))
     }
 
     pub fn check(&self) -> Outcome {
@@ -179,11 +192,11 @@ fn wait_until_taken(child: &Child) {
     }
 }
 
-/// The example's executable, which `cargo test` builds beside the tests.
-fn source() -> PathBuf {
+/// The executable of an example, which `cargo test` builds beside the tests.
+fn path_of(example: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().and_then(|deps| deps.parent()).unwrap();
-    let path = folder.join("examples/source-count");
+    let path = folder.join("examples").join(example);
     assert!(
         path.exists(),
         "{} is missing: run `cargo test -p airbyte-protocol` without --test",
