@@ -8,6 +8,7 @@ pub mod args;
 pub mod atomic;
 pub mod catalog;
 pub mod connector;
+pub mod demo;
 pub mod error;
 pub mod ledger;
 pub mod manifest;

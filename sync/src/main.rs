@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use sync::Result;
+use sync::demo::{self, DemoOptions};
 use sync::run::{self, Options, Summary, describe_error};
 
 /// Runs Airbyte sources and destinations on this machine.
@@ -19,6 +20,8 @@ struct Cli {
 enum Commands {
     /// Reads a source and keeps its records and its state.
     Run(RunArgs),
+    /// Shows a whole life of a connection against the sandbox: read, crash, resume, change, read.
+    Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
@@ -60,9 +63,29 @@ struct RunArgs {
     verbose: bool,
 }
 
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// The size of the emulated account: objects in each of its large collections.
+    #[arg(long, default_value_t = demo::DEFAULT_ROWS, value_parser = clap::value_parser!(u64).range(100..))]
+    rows: u64,
+    /// The seed of the data and of the faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The connector to show; built when absent.
+    #[arg(long, value_name = "PATH")]
+    source: Option<PathBuf>,
+    /// Keeps configuration, state and output in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// Reads only these streams, with commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    streams: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Commands::Run(args) => run_command(args),
+        Commands::Demo(args) => demo_command(args),
     };
     match code {
         Ok(code) => ExitCode::from(code),
@@ -90,6 +113,12 @@ fn run_command(args: RunArgs) -> Result<u8> {
     print!("{}\n{}", summary.stats.table(), summary.stats.totals());
     explain(&summary);
     Ok(summary.exit_code())
+}
+
+fn demo_command(args: DemoArgs) -> Result<u8> {
+    let DemoArgs { rows, seed, source, keep, streams } = args;
+    let matched = demo::demo(&DemoOptions { rows, seed, source, keep, streams })?;
+    Ok(u8::from(!matched))
 }
 
 /// Says why a sync did not succeed, after its table.

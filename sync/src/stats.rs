@@ -63,6 +63,20 @@ pub struct StreamStats {
     pub states: u64,
     /// Where it stands.
     pub status: Status,
+    /// Records since the last state.
+    since_state: u64,
+}
+
+impl StreamStats {
+    /// Counts a record with so many bytes of data.
+    pub fn count_record(&mut self, bytes: u64) {
+        self.records += 1;
+        self.since_state += 1;
+        self.bytes += bytes;
+        if matches!(self.status, Status::Pending | Status::Waiting(_)) {
+            self.status = Status::Running;
+        }
+    }
 }
 
 /// What a run has done so far.
@@ -92,6 +106,7 @@ impl Stats {
             bytes: 0,
             states: 0,
             status: Status::Pending,
+            since_state: 0,
         };
         Self {
             streams: streams.iter().map(fresh).collect(),
@@ -104,6 +119,24 @@ impl Stats {
     pub fn stream(&mut self, stream: &StreamDescriptor) -> Option<&mut StreamStats> {
         let at = *self.places.get(stream)?;
         self.streams.get_mut(at)
+    }
+
+    /// A state came that counts the records before it: how many they are by our own count, if that
+    /// differs. `None` for the stream stands for all streams.
+    pub fn miscounted(
+        &mut self,
+        stream: Option<&StreamDescriptor>,
+        told: Option<f64>,
+    ) -> Option<u64> {
+        let mut counted = 0;
+        for stats in self
+            .streams
+            .iter_mut()
+            .filter(|stats| stream.is_none_or(|stream| stats.stream == *stream))
+        {
+            counted += std::mem::take(&mut stats.since_state);
+        }
+        told.filter(|told| *told != counted as f64).map(|_| counted)
     }
 
     /// Records of all streams.
@@ -224,6 +257,20 @@ mod tests {
             Some(Status::Waiting(Some(5)))
         );
         assert_eq!(status(json!({"stream_descriptor": descriptor, "status": "NEW"})), None);
+    }
+
+    #[test]
+    fn records_are_counted_from_state_to_state() {
+        let (users, orders) = (StreamDescriptor::new("users"), StreamDescriptor::new("orders"));
+        let mut stats = stats();
+        for stream in [&users, &users, &orders] {
+            stats.stream(stream).unwrap().count_record(10);
+        }
+        assert_eq!(stats.miscounted(Some(&users), Some(2.0)), None);
+        assert_eq!(stats.miscounted(Some(&users), Some(2.0)), Some(0));
+        stats.stream(&users).unwrap().count_record(10);
+        assert_eq!(stats.miscounted(None, Some(2.0)), None);
+        assert_eq!(stats.miscounted(None, None), None);
     }
 
     #[test]

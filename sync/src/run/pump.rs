@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use airbyte_protocol::{LogLevel, Message, StateLine, StreamDescriptor, Trace};
+use airbyte_protocol::{LogLevel, Message, StateLine, StateMessage, StreamDescriptor, Trace};
 
 use super::destination::Destination;
 use super::{Shared, lock};
@@ -77,7 +77,10 @@ impl<'a, 'b> Pump<'a, 'b> {
     fn message(&mut self, message: Message, text: &str) -> Result<()> {
         match message {
             Message::Record(record) => self.record(&record.descriptor(), record.data.get(), text),
-            Message::State(_) => self.state(text),
+            Message::State(state) => {
+                self.check_count(&state);
+                self.state(text)
+            }
             Message::Trace(trace) => self.trace(*trace, text),
             Message::Log(log) => {
                 self.shared.log("source", &log.level, &log.message);
@@ -95,15 +98,24 @@ impl<'a, 'b> Pump<'a, 'b> {
         {
             let mut stats = lock(&self.shared.stats);
             let stats = stats.stream(stream).ok_or_else(|| unasked(stream))?;
-            stats.records += 1;
-            stats.bytes += data.len() as u64 + 1;
-            if matches!(stats.status, Status::Pending | Status::Waiting(_)) {
-                stats.status = Status::Running;
-            }
+            stats.count_record(data.len() as u64 + 1);
         }
         match &mut self.destination {
             Some(destination) => destination.write(text),
             None => lock(&self.shared.ledger).record(stream, data),
+        }
+    }
+
+    /// Warns when a state counts other records than those that came before it.
+    fn check_count(&self, state: &StateMessage) {
+        let stream = state.stream.as_ref().map(|entry| &entry.stream_descriptor);
+        let told = state.source_stats.as_ref().and_then(|stats| stats.record_count);
+        let counted = lock(&self.shared.stats).miscounted(stream, told);
+        if let (Some(counted), Some(told)) = (counted, told) {
+            let of = stream.map(|stream| format!(" of {stream}")).unwrap_or_default();
+            self.shared
+                .progress
+                .say(&format!("warning: a state{of} counts {told} records, but {counted} came"));
         }
     }
 

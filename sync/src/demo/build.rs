@@ -1,0 +1,89 @@
+//! Finding the connector, and building it when the demo was started by cargo.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The package and the executable that the demo runs.
+pub const CONNECTOR: &str = "source-stripe";
+
+/// The connector's path. Under `cargo run`, cargo is asked to build it, which takes no time when
+/// it is fresh; otherwise it has to lie beside this program.
+pub fn connector() -> Result<PathBuf> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::run(format!("where is this program? {error}")))?;
+    if let Some(cargo) =
+        std::env::var_os("CARGO").filter(|_| std::env::var_os("CARGO_MANIFEST_DIR").is_some())
+    {
+        let release = program.parent().is_some_and(|folder| folder.ends_with("release"));
+        let mut command = Command::new(cargo);
+        command.args([
+            "build",
+            "--package",
+            CONNECTOR,
+            "--message-format",
+            "json-render-diagnostics",
+        ]);
+        if release {
+            command.arg("--release");
+        }
+        println!(
+            "   cargo build {}-p {CONNECTOR} (nothing to do when it is fresh)",
+            if release { "--release " } else { "" }
+        );
+        return build(&mut command);
+    }
+    let beside = program.with_file_name(CONNECTOR);
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    Err(Error::usage(format!(
+        "the connector {} is not there: build it with `cargo build --release -p {CONNECTOR}`, or name one with --source",
+        beside.display()
+    )))
+}
+
+fn build(command: &mut Command) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("CARGO_MANIFEST_DIR") {
+        command.current_dir(folder);
+    }
+    let cannot = |error: std::io::Error| Error::run(format!("cannot run cargo: {error}"));
+    let mut cargo = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    let lines = cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines);
+    let built = lines.map_while(std::io::Result::ok).filter_map(|line| executable(&line)).last();
+    let status = cargo.wait().map_err(cannot)?;
+    match built {
+        Some(path) if status.success() => Ok(path),
+        _ => Err(Error::run(format!("cargo could not build {CONNECTOR}; its messages are above"))),
+    }
+}
+
+/// The path of the connector in one of cargo's messages about what it built.
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let is_ours = message.pointer("/target/name").and_then(Value::as_str) == Some(CONNECTOR);
+    message.get("executable").and_then(Value::as_str).filter(|_| is_ours).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_in_cargos_messages() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"source-stripe"},"executable":"/t/release/source-stripe"}"#;
+        assert_eq!(executable(line), Some(PathBuf::from("/t/release/source-stripe")));
+        for other in [
+            r#"{"reason":"compiler-artifact","target":{"name":"source-stripe"},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"sync"},"executable":"/t/release/sync"}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "warning: something",
+        ] {
+            assert_eq!(executable(other), None);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What happens in the emulated account between two reads.
+
+use sandbox::Admin;
+use serde_json::{Value, json};
+
+use super::API;
+use crate::error::{Error, Result};
+
+/// Virtual seconds that pass after the changes: events are read only once they are a minute old.
+pub const SECONDS_AFTER: u32 = 300;
+
+/// The changes: action and body as the sandbox's admin paths take them.
+fn list() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "mutate",
+            json!({"resource": "customers", "count": 7, "set": {"description": "changed"}, "event": "customer.updated"}),
+        ),
+        (
+            "mutate",
+            json!({"resource": "charges", "count": 5, "set": {"description": "changed"}, "event": "charge.updated"}),
+        ),
+        (
+            "mutate",
+            json!({"resource": "invoices", "count": 1, "set": {"description": "changed"}, "event": "invoice.updated"}),
+        ),
+        ("create", json!({"resource": "customers", "count": 3})),
+        ("create", json!({"resource": "products", "count": 2})),
+        ("delete", json!({"resource": "customers", "count": 2})),
+        ("delete", json!({"resource": "subscription_items", "count": 1})),
+    ]
+}
+
+/// Makes the changes and lets time pass. Returns what was done, for people.
+pub fn make(admin: &Admin) -> Result<String> {
+    let mut done = Vec::new();
+    for (action, body) in list() {
+        admin
+            .change(API, action, &body)
+            .map_err(|why| Error::run(format!("the sandbox cannot {action} {body}: {why}")))?;
+        let past = match action {
+            "create" => "created",
+            "delete" => "deleted",
+            _ => "updated",
+        };
+        let resource = body["resource"].as_str().unwrap_or_default();
+        done.push(format!("{past} {} {resource}", body["count"]));
+    }
+    admin.advance(SECONDS_AFTER);
+    Ok(done.join(", "))
+}

@@ -1,0 +1,145 @@
+//! A stream's rows as a table: what a reader of the output would hold.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// How the rows of a stream are told apart and compared.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    /// The paths of the primary key's fields; none where whole rows are compared.
+    pub primary_key: Vec<Vec<String>>,
+    /// Members of a row that are of no account, such as the time of a snapshot.
+    pub ignored: Vec<&'static str>,
+}
+
+/// The rows of a stream by primary key; the later row of a key wins, and one that is flagged as
+/// deleted takes the key away.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The rows that are there, by [`key`].
+    pub by_key: BTreeMap<String, Value>,
+    /// All rows that came.
+    pub received: u64,
+    /// Rows whose key had come before.
+    pub repeated: u64,
+    /// Rows that took a key away.
+    pub deleted: u64,
+}
+
+impl Rows {
+    /// Reads a file of JSON lines; a file that is not there has no rows.
+    pub fn read(path: &Path, shape: &Shape) -> Result<Self> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io("open", path, error)),
+        };
+        let mut rows = Self::default();
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(|error| Error::io("read", path, error))?;
+            rows.add(parse(&line)?, shape);
+        }
+        Ok(rows)
+    }
+
+    /// Reads rows from JSON lines.
+    pub fn parse(text: &str, shape: &Shape) -> Result<Self> {
+        let mut rows = Self::default();
+        for line in text.lines() {
+            rows.add(parse(line)?, shape);
+        }
+        Ok(rows)
+    }
+
+    fn add(&mut self, mut row: Value, shape: &Shape) {
+        self.received += 1;
+        let is_deleted = row.get("is_deleted") == Some(&Value::Bool(true));
+        if let Some(members) = row.as_object_mut() {
+            members
+                .retain(|name, _| name != "is_deleted" && !shape.ignored.contains(&name.as_str()));
+        }
+        let key = key(&row, &shape.primary_key);
+        if is_deleted {
+            self.deleted += 1;
+            self.by_key.remove(&key);
+        } else if self.by_key.insert(key, row).is_some() {
+            self.repeated += 1;
+        }
+    }
+}
+
+fn parse(line: &str) -> Result<Value> {
+    serde_json::from_str(line)
+        .map_err(|error| Error::run(format!("a row is not valid JSON: {error}: {line}")))
+}
+
+/// What tells a row from others: the values at the paths of its primary key, or the whole row
+/// where the stream has none.
+pub fn key(row: &Value, primary_key: &[Vec<String>]) -> String {
+    if primary_key.is_empty() {
+        return row.to_string();
+    }
+    let part = |path: &Vec<String>| {
+        path.iter().try_fold(row, |value, field| value.get(field)).map(Value::to_string)
+    };
+    let parts: Vec<String> =
+        primary_key.iter().map(|path| part(path).unwrap_or_default()).collect();
+    parts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn id() -> Shape {
+        Shape { primary_key: vec![vec!["id".to_owned()]], ignored: vec!["at"] }
+    }
+
+    #[test]
+    fn the_later_row_wins_and_flagged_rows_take_away() {
+        let text =
+            "{\"id\":1,\"a\":1}\n{\"id\":2}\n{\"id\":1,\"a\":2}\n{\"id\":2,\"is_deleted\":true}\n";
+        let rows = Rows::parse(text, &id()).unwrap();
+        assert_eq!((rows.received, rows.repeated, rows.deleted), (4, 1, 1));
+        assert_eq!(rows.by_key, BTreeMap::from([("1".to_owned(), json!({"id": 1, "a": 2}))]));
+    }
+
+    #[test]
+    fn a_row_that_comes_back_is_there_again() {
+        let text = "{\"id\":2,\"is_deleted\":true}\n{\"id\":2,\"is_deleted\":false}\n";
+        assert_eq!(Rows::parse(text, &id()).unwrap().by_key.len(), 1);
+    }
+
+    #[test]
+    fn ignored_members_are_left_out_of_rows_and_keys() {
+        let rows = Rows::parse("{\"id\":1,\"at\":5,\"is_deleted\":false}\n", &id()).unwrap();
+        assert_eq!(rows.by_key["1"], json!({"id": 1}));
+        let whole = Shape { ignored: vec!["at"], ..Shape::default() };
+        let rows = Rows::parse("{\"a\":1,\"at\":5}\n{\"a\":1,\"at\":6}\n", &whole).unwrap();
+        assert_eq!((rows.by_key.len(), rows.repeated), (1, 1));
+    }
+
+    #[test]
+    fn keys_have_as_many_parts_as_the_primary_key() {
+        let row = json!({"id": "a", "deep": {"n": 7}});
+        assert_eq!(key(&row, &id().primary_key), "\"a\"");
+        assert_eq!(key(&row, &[vec!["deep".into(), "n".into()], vec!["id".into()]]), "7,\"a\"");
+        assert_eq!(key(&row, &[vec!["none".into()]]), "");
+        assert_eq!(key(&row, &[]), row.to_string());
+    }
+
+    #[test]
+    fn broken_rows_are_reported() {
+        assert!(Rows::parse("{\"id\":", &id()).unwrap_err().message().contains("not valid JSON"));
+        let missing = Rows::read(Path::new("/nowhere/rows.jsonl"), &id()).unwrap();
+        assert_eq!(missing.received, 0);
+    }
+}
