@@ -10,6 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Where something sits inside a JSON document: object keys from the root down.
 ///
@@ -189,6 +190,19 @@ pub fn plain(json: &str) -> Option<String> {
 /// A JSON number as a whole number; also one given as a string of digits.
 pub fn integer(json: &str) -> Option<i64> {
     json.trim_matches('"').parse().ok()
+}
+
+/// Sets a value at a path of keys. What stands in the way of the path gives way to objects.
+pub fn set(tree: &mut Value, path: &[String], value: Value) {
+    let mut at = tree;
+    for key in path {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Some(object) = at.as_object_mut() else { return };
+        at = object.entry(key.as_str()).or_insert(Value::Null);
+    }
+    *at = value;
 }
 
 /// The pieces of an object with further members put at its end, to be written one after
@@ -448,6 +462,15 @@ mod tests {
         let object = r#"{"id":"x","gone":null,"created":7, broken"#;
         assert_eq!(fields(object, ["created", "id", "gone"]), [Some("7"), Some("\"x\""), None]);
         assert_eq!(get(r#"{"a":{"b":[1]}}"#, &"a.b".into()), Some("[1]"));
+    }
+
+    #[test]
+    fn values_are_set_whatever_stands_in_the_way() {
+        let mut tree = serde_json::json!({ "a": "text", "z": 1 });
+        set(&mut tree, &["a".into(), "b".into()], 2.into());
+        assert_eq!(tree, serde_json::json!({ "a": { "b": 2 }, "z": 1 }));
+        set(&mut tree, &[], Value::Null);
+        assert_eq!(tree, Value::Null);
     }
 
     #[test]

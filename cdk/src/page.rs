@@ -84,13 +84,7 @@ impl Slot {
                 request.query.retain(|(other, _)| other != name);
                 request.query.push((name.clone(), text));
             }
-            (Slot::Body(path), Body::Json(body)) => {
-                let mut at = body;
-                for key in path.keys() {
-                    at = &mut at[key.as_str()];
-                }
-                *at = value;
-            }
+            (Slot::Body(path), Body::Json(body)) => json::set(body, path.keys(), value),
             (Slot::Body(_), _) => {}
         }
     }

@@ -27,7 +27,7 @@ pub trait Stream: Send + Sync + 'static {
     ///
     /// # Errors
     /// A failure makes this stream INCOMPLETE; the others go on. [`Action::Skip`] ends it
-    /// with a warning.
+    /// with a warning, [`Action::Empty`] without one.
     fn read<'a>(&'a self, reading: &'a Reading) -> BoxFuture<'a, Result<StreamState, Failure>>;
 }
 
@@ -58,7 +58,10 @@ pub struct Reading {
 }
 
 struct Progress {
-    pending: Option<StreamState>,
+    /// The state of the last progress.
+    latest: Option<StreamState>,
+    /// Whether it was not written yet.
+    pending: bool,
     written_at: Instant,
     written_count: u64,
 }
@@ -72,7 +75,8 @@ impl Reading {
         policy: CheckpointPolicy,
         shutdown: CancellationToken,
     ) -> Self {
-        let progress = Progress { pending: None, written_at: Instant::now(), written_count: 0 };
+        let progress =
+            Progress { latest: None, pending: false, written_at: Instant::now(), written_count: 0 };
         Reading { configured, state, output, policy, progress: Mutex::new(progress), shutdown }
     }
 
@@ -109,7 +113,8 @@ impl Reading {
     /// overtake each other.
     pub async fn progress(&self, state: impl FnOnce() -> StreamState) {
         let mut progress = self.progress.lock().await;
-        progress.pending = Some(state());
+        progress.latest = Some(state());
+        progress.pending = true;
         let records = self.output.record_count() - progress.written_count;
         if records >= self.policy.records || progress.written_at.elapsed() >= self.policy.interval {
             self.write_pending(&mut progress).await;
@@ -123,11 +128,19 @@ impl Reading {
     }
 
     async fn write_pending(&self, progress: &mut Progress) {
-        if let Some(state) = progress.pending.take() {
-            self.output.state(&state).await;
+        if let (true, Some(state)) = (progress.pending, &progress.latest) {
+            self.output.state(state).await;
+            progress.pending = false;
             progress.written_at = Instant::now();
             progress.written_count = self.output.record_count();
         }
+    }
+
+    /// The state of a stream that ends before its time without having failed: that of its
+    /// last progress, else the one it started from.
+    async fn safe_state(&self) -> StreamState {
+        let latest = self.progress.lock().await.latest.clone();
+        latest.or_else(|| self.state().cloned()).unwrap_or_else(StreamState::full_refresh_sentinel)
     }
 
     /// Records written so far.
@@ -209,13 +222,11 @@ async fn read_one(stream: &dyn Stream, reading: Reading, output: StreamOutput) {
     };
     match result {
         Ok(state) => output.complete(&state).await,
-        Err(Failure { action: Action::Skip, error, .. }) => {
-            warn!("Stream {} was skipped: {}", output.descriptor(), error.message());
-            output
-                .complete(
-                    &reading.state().cloned().unwrap_or_else(StreamState::full_refresh_sentinel),
-                )
-                .await;
+        Err(Failure { action: action @ (Action::Skip | Action::Empty), error, .. }) => {
+            if action == Action::Skip {
+                warn!("Stream {} was skipped: {}", output.descriptor(), error.message());
+            }
+            output.complete(&reading.safe_state().await).await;
         }
         Err(failure) => {
             reading.flush().await;

@@ -13,13 +13,16 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Jwt, TokenVersion};
 use crate::clock::Clock;
 use crate::http::{
     Body, Broken, Failure, Request, Response, RetryPolicy, Transport, common_error, retry_after,
+    stopped,
 };
+use crate::json;
 
 /// What is exchanged for an access token.
 #[derive(Debug, Clone)]
@@ -81,6 +84,7 @@ struct Settings {
     paths: Option<TokenPaths>,
     default_lifetime: TimeDelta,
     policy: RetryPolicy,
+    shutdown: CancellationToken,
 }
 
 struct Renewal {
@@ -151,6 +155,13 @@ impl OAuthBuilder {
         self
     }
 
+    /// The signal to stop, which ends waits between attempts at the token endpoint. An
+    /// attempt that was begun is brought to its end, since it may rotate a token.
+    pub fn shutdown(mut self, shutdown: CancellationToken) -> Self {
+        self.settings.shutdown = shutdown;
+        self
+    }
+
     /// Puts it together. `config` is the whole config as given.
     pub fn build(
         self,
@@ -193,6 +204,7 @@ impl OAuth {
             paths: None,
             default_lifetime: TimeDelta::hours(1),
             policy: RetryPolicy::default(),
+            shutdown: CancellationToken::new(),
         };
         OAuthBuilder { settings, grant, initial: None }
     }
@@ -202,29 +214,21 @@ impl OAuth {
     /// # Errors
     /// Config: the server refuses the grant. Transient: it cannot be reached.
     pub async fn token(&self) -> Result<(Secret, TokenVersion), Failure> {
-        if let Some(token) = self.current()
-            && self.0.clock.now() < token.renew_at
-        {
+        if let Some(token) = self.fresh() {
             return Ok((token.secret, token.version));
         }
-        let mut renewal = self.0.renewal.lock().await;
-        if let Some(token) = self.current()
-            && self.0.clock.now() < token.renew_at
-        {
-            return Ok((token.secret, token.version));
-        }
-        match self.exchange(&mut renewal).await {
-            Ok(token) => Ok((token.secret, token.version)),
+        let renewed = self.renew_unless(|oauth| oauth.fresh().is_some()).await;
+        match (renewed, self.current()) {
+            (Ok(()), Some(token)) => Ok((token.secret, token.version)),
             // An early renewal that fails is no loss while the old token is still good.
-            Err(failure) => match self.current() {
-                Some(token)
-                    if failure.error.kind() == FailureType::Transient
-                        && self.0.clock.now() < token.expires_at =>
-                {
-                    Ok((token.secret, token.version))
-                }
-                _ => Err(failure),
-            },
+            (Err(failure), Some(token))
+                if failure.error.kind() == FailureType::Transient
+                    && self.0.clock.now() < token.expires_at =>
+            {
+                Ok((token.secret, token.version))
+            }
+            (Err(failure), _) => Err(failure),
+            (Ok(()), None) => Err(Error::system("There is no access token.").into()),
         }
     }
 
@@ -233,11 +237,28 @@ impl OAuth {
     /// # Errors
     /// As [`OAuth::token`].
     pub async fn renew(&self, refused: TokenVersion) -> Result<(), Failure> {
-        let mut renewal = self.0.renewal.lock().await;
-        if self.current().is_some_and(|token| token.version != refused) {
-            return Ok(());
-        }
-        self.exchange(&mut renewal).await.map(drop)
+        self.renew_unless(move |oauth| {
+            oauth.current().is_some_and(|token| token.version != refused)
+        })
+        .await
+    }
+
+    /// Gets a new token, one task at a time, unless `is_done` says that another one did.
+    ///
+    /// The work goes on when nobody waits for it any more: the server may have replaced the
+    /// refresh token already, and what it gave instead must not be lost.
+    async fn renew_unless(
+        &self,
+        is_done: impl Fn(&OAuth) -> bool + Send + 'static,
+    ) -> Result<(), Failure> {
+        let oauth = self.clone();
+        let work = tokio::spawn(async move {
+            let mut renewal = oauth.0.renewal.lock().await;
+            if is_done(&oauth) { Ok(()) } else { oauth.exchange(&mut renewal).await }
+        });
+        work.await.unwrap_or_else(|e| {
+            Err(Error::system("The login ended abnormally.").with_internal(e.to_string()).into())
+        })
     }
 
     /// A field of the last token answer, such as Salesforce's `instance_url`.
@@ -249,7 +270,12 @@ impl OAuth {
         self.0.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn exchange(&self, renewal: &mut Renewal) -> Result<Token, Failure> {
+    /// The current token, unless it is time to renew it.
+    fn fresh(&self) -> Option<Token> {
+        self.current().filter(|token| self.0.clock.now() < token.renew_at)
+    }
+
+    async fn exchange(&self, renewal: &mut Renewal) -> Result<(), Failure> {
         let answer = self.ask(&renewal.grant).await?;
         let Some(secret) = answer.get("access_token").and_then(Value::as_str) else {
             return Err(
@@ -270,8 +296,8 @@ impl OAuth {
             secret,
         };
         self.rotate(renewal, &token).await;
-        *self.0.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
-        Ok(token)
+        *self.0.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        Ok(())
     }
 
     /// Hands a rotated refresh token to the platform before anything uses what came with it.
@@ -286,13 +312,13 @@ impl OAuth {
         self.0.output.add_secret(rotated);
         renewal.grant = Grant::RefreshToken(Secret::new(rotated));
         let Some(paths) = &self.0.settings.paths else { return };
-        set(&mut renewal.config, &paths.refresh_token, rotated.into());
+        json::set(&mut renewal.config, &paths.refresh_token, rotated.into());
         if let Some(path) = &paths.access_token {
-            set(&mut renewal.config, path, token.secret.expose().into());
+            json::set(&mut renewal.config, path, token.secret.expose().into());
         }
         if let Some(path) = &paths.expires_at {
             let at = token.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            set(&mut renewal.config, path, at.into());
+            json::set(&mut renewal.config, path, at.into());
         }
         self.0.output.control(&renewal.config).await;
     }
@@ -336,10 +362,11 @@ impl OAuth {
             if failed >= policy.attempts {
                 return Err(error.into());
             }
-            self.0
-                .clock
-                .sleep(wait.unwrap_or_else(|| policy.delay(failed)).max(Duration::from_millis(1)))
-                .await;
+            let wait = wait.unwrap_or_else(|| policy.delay(failed)).max(Duration::from_millis(1));
+            tokio::select! {
+                () = self.0.clock.sleep(wait) => {}
+                () = self.0.settings.shutdown.cancelled() => return Err(stopped().into()),
+            }
         }
     }
 
@@ -407,17 +434,4 @@ fn unusable(response: &Response, why: &str) -> Error {
         response.status
     ))
     .with_internal(format!("{why} {}", response.excerpt()))
-}
-
-/// Sets a value at a path of keys, making the objects on the way.
-fn set(config: &mut Value, path: &[String], value: Value) {
-    let mut at = config;
-    for key in path {
-        if !at.is_object() {
-            *at = Value::Object(Map::new());
-        }
-        let Some(object) = at.as_object_mut() else { return };
-        at = object.entry(key.clone()).or_insert(Value::Null);
-    }
-    *at = value;
 }

@@ -88,8 +88,9 @@ impl Budget {
     }
 
     /// The server refused for lack of budget: everybody waits, once. `wait` is what the
-    /// server said; without it the wait grows with the refusals in a row. Answers to
-    /// requests that left before the pause began do not prolong it.
+    /// server said; without it, and where following it led to refusals in a row, the wait
+    /// grows with them. Answers to requests that left before the pause began do not prolong
+    /// it.
     ///
     /// Returns the end of the pause.
     pub fn pause(&self, wait: Option<Duration>, policy: &RetryPolicy, sent: Instant) -> Instant {
@@ -100,7 +101,13 @@ impl Budget {
             state.refusals = state.refusals.saturating_add(1);
             state.slow_down(now);
         }
-        let asked = now + wait.unwrap_or_else(|| policy.delay(state.refusals));
+        let backoff = policy.delay(state.refusals);
+        let asked = now
+            + match wait {
+                Some(wait) if state.refusals <= 1 => wait,
+                Some(wait) => wait.max(backoff),
+                None => backoff,
+            };
         let until = match (running, wait) {
             (Some(running), None) => running,
             (Some(running), Some(_)) => running.max(asked),
@@ -160,7 +167,7 @@ pub struct Budgets {
     api: Budget,
     per_endpoint: f64,
     special: Vec<(&'static str, f64)>,
-    endpoints: Mutex<HashMap<Cow<'static, str>, Budget>>,
+    endpoints: Mutex<HashMap<String, Budget>>,
 }
 
 impl Budgets {
@@ -182,14 +189,16 @@ impl Budgets {
     }
 
     /// The budgets that a request to `endpoint` needs a slot of.
-    pub fn of(&self, endpoint: &Cow<'static, str>) -> [Budget; 2] {
+    pub fn of(&self, endpoint: &str) -> [Budget; 2] {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let budget = endpoints.entry(endpoint.clone()).or_insert_with(|| {
-            let special = self.special.iter().find(|(name, _)| name == endpoint);
-            let rate = special.map_or(self.per_endpoint, |(_, rate)| *rate);
-            Budget::per_second(endpoint.clone(), rate)
-        });
-        [self.api.clone(), budget.clone()]
+        if let Some(budget) = endpoints.get(endpoint) {
+            return [self.api.clone(), budget.clone()];
+        }
+        let special = self.special.iter().find(|(name, _)| *name == endpoint);
+        let rate = special.map_or(self.per_endpoint, |(_, rate)| *rate);
+        let budget = Budget::per_second(endpoint.to_owned(), rate);
+        endpoints.insert(endpoint.to_owned(), budget.clone());
+        [self.api.clone(), budget]
     }
 
     /// The budget for everything.
@@ -248,10 +257,10 @@ mod tests {
         let budgets = Budgets::new(Budget::per_second("api", 100.0))
             .each_endpoint(25.0)
             .endpoint("/v1/files", 20.0);
-        assert_eq!(budgets.of(&"/v1/charges".into())[1].rate(), 25.0);
-        assert_eq!(budgets.of(&"/v1/files".into())[1].rate(), 20.0);
-        budgets.of(&"/v1/files".into())[1].exhausted_until(Instant::now() + Duration::from_secs(5));
-        assert!(budgets.of(&"/v1/files".into())[1].paused_until().is_some());
-        assert!(budgets.of(&"/v1/charges".into())[1].paused_until().is_none());
+        assert_eq!(budgets.of("/v1/charges")[1].rate(), 25.0);
+        assert_eq!(budgets.of("/v1/files")[1].rate(), 20.0);
+        budgets.of("/v1/files")[1].exhausted_until(Instant::now() + Duration::from_secs(5));
+        assert!(budgets.of("/v1/files")[1].paused_until().is_some());
+        assert!(budgets.of("/v1/charges")[1].paused_until().is_none());
     }
 }

@@ -219,7 +219,7 @@ pub struct Failure {
     /// The HTTP status; `None` when no answer came.
     pub status: Option<u16>,
     /// What the API said.
-    pub api: ApiError,
+    pub api: Box<ApiError>,
     /// The error for the user.
     pub error: Error,
 }
@@ -239,12 +239,7 @@ impl From<Failure> for Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure {
-            action: Action::Fail(error.kind()),
-            status: None,
-            api: ApiError::default(),
-            error,
-        }
+        Failure { action: Action::Fail(error.kind()), status: None, api: Box::default(), error }
     }
 }
 

@@ -1,20 +1,20 @@
 //! The client: every request of a connector goes through [`Client::send`].
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airbyte_protocol::{Context, Error, FailureType};
-use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 use url::Url;
 
 use super::backoff::{http_date, retry_after};
+use super::wait::Waits;
 use super::{
     Action, ApiError, Broken, Budget, Budgets, ErrorTable, Failure, Incoming, Request, Response,
     RetryPolicy, Scope, Transport, Verdict,
@@ -23,11 +23,6 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::json::{Located, Path, Select, locate};
 
-/// Waits longer than this are announced to the orchestrator.
-const ANNOUNCE: Duration = Duration::from_secs(5);
-/// How often a state is repeated during a very long wait, so that no orchestrator takes
-/// it for a hang (the shortest known limit is an hour).
-const HEARTBEAT: Duration = Duration::from_secs(20 * 60);
 /// Attempts at an address that answers with web pages instead of data.
 const HTML_ATTEMPTS: u32 = 3;
 
@@ -47,7 +42,7 @@ struct Inner {
     context: Context,
     workers: Arc<Semaphore>,
     counts: Counts,
-    announced: Mutex<Option<Instant>>,
+    waits: Waits,
 }
 
 /// What a client has done so far.
@@ -145,11 +140,11 @@ impl ClientBuilder {
             table: self.table,
             budgets: self.budgets,
             policy: self.policy,
+            waits: Waits::new(self.context.clone(), self.clock.clone()),
             clock: self.clock,
             context: self.context,
             workers: Arc::new(Semaphore::new(self.workers)),
             counts: Counts::default(),
-            announced: Mutex::new(None),
         }))
     }
 }
@@ -310,7 +305,7 @@ impl Client {
         let mut tries = Tries::new();
         loop {
             let answer = match self.attempt(request, &mut tries).await? {
-                Some(incoming) => incoming.complete().await,
+                Some(incoming) => self.0.waits.or_stop(incoming.complete()).await?,
                 None => continue,
             };
             let (excerpt, why) = match answer {
@@ -353,7 +348,7 @@ impl Client {
         request: &Request,
         tries: &mut Tries,
     ) -> Result<Option<Incoming>, Failure> {
-        self.wait_for_slot(request).await?;
+        self.wait_for_slot(request, tries).await?;
         let mut authorized = request.clone();
         for (name, value) in &self.0.headers {
             authorized.headers.entry(name).or_insert_with(|| value.clone());
@@ -361,11 +356,7 @@ impl Client {
         let version = self.0.auth.authorize(&mut authorized).await?;
         let sent = Instant::now();
         self.0.counts.requests.fetch_add(1, Ordering::Relaxed);
-        let incoming = tokio::select! {
-            incoming = self.0.transport.send(authorized) => incoming,
-            () = self.shutdown().cancelled() => return Err(stopped().into()),
-        };
-        let incoming = match incoming {
+        let incoming = match self.0.waits.or_stop(self.0.transport.send(authorized)).await? {
             Ok(incoming) => incoming,
             Err(Broken::Refused(why)) => {
                 return Err(Error::config(format!("{} cannot be used: {why}.", self.host())).into());
@@ -381,7 +372,7 @@ impl Client {
             self.0.budgets.of(&request.endpoint).iter().for_each(Budget::succeeded);
             return Ok(Some(incoming));
         }
-        let response = match incoming.complete().await {
+        let response = match self.0.waits.or_stop(incoming.complete()).await? {
             Ok(response) => response,
             Err(Broken::Network(why) | Broken::Refused(why)) => {
                 self.again(request, tries, None, broken_body(request, None, &why)).await?;
@@ -395,7 +386,7 @@ impl Client {
         let fail = |action, error| Failure {
             action,
             status: Some(response.status),
-            api: verdict.error.clone(),
+            api: Box::new(verdict.error.clone()),
             error,
         };
         match verdict.action {
@@ -419,7 +410,7 @@ impl Client {
     ) -> Result<(), Failure> {
         tries.failed += 1;
         let policy = &self.0.policy;
-        if tries.failed >= policy.attempts || tries.started.elapsed() >= policy.total {
+        if tries.failed >= policy.attempts || tries.spent() >= policy.total {
             let text = format!("{} Gave up after {} attempts.", error.message(), tries.failed);
             let error = Error::transient(text).with_internal(error.internal().unwrap_or_default());
             return Err(error.into());
@@ -434,7 +425,7 @@ impl Client {
             wait.as_secs_f64(),
             request.display()
         );
-        self.sleep_until(Instant::now() + wait, "the API").await
+        Ok(self.0.waits.sleep_until(Instant::now() + wait).await?)
     }
 
     /// Pauses the budget that the refusal is about, or gives up.
@@ -462,65 +453,19 @@ impl Client {
         Ok(())
     }
 
-    async fn wait_for_slot(&self, request: &Request) -> Result<(), Failure> {
-        for budget in self.0.budgets.of(&request.endpoint) {
-            let mut slot = budget.reserve();
-            loop {
-                self.sleep_until(slot, budget.name()).await?;
-                match budget.paused_until() {
-                    None => break,
-                    // Held back while waiting: line up again behind the pause.
-                    Some(_) => slot = budget.reserve(),
-                }
+    async fn wait_for_slot(&self, request: &Request, tries: &mut Tries) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let budgets = self.0.budgets.of(&request.endpoint);
+        let mut line_up: Vec<&Budget> = budgets.iter().collect();
+        while !line_up.is_empty() {
+            for budget in line_up {
+                self.0.waits.for_budget(budget.reserve(), budget.name()).await?;
             }
+            // Held back while waiting: line up again behind the pause.
+            line_up = budgets.iter().filter(|budget| budget.paused_until().is_some()).collect();
         }
+        tries.held_up += begin.elapsed();
         Ok(())
-    }
-
-    /// Waits; long waits are announced, once for all tasks, and very long ones kept alive.
-    async fn sleep_until(&self, until: Instant, what: &str) -> Result<(), Failure> {
-        let wait = until.saturating_duration_since(Instant::now());
-        if wait.is_zero() {
-            return if self.shutdown().is_cancelled() { Err(stopped().into()) } else { Ok(()) };
-        }
-        let long = wait > ANNOUNCE;
-        if long {
-            self.announce(until, wait, what);
-        }
-        while Instant::now() < until {
-            let piece = until.min(Instant::now() + HEARTBEAT);
-            tokio::select! {
-                () = tokio::time::sleep_until(piece) => {}
-                () = self.shutdown().cancelled() => return Err(stopped().into()),
-            }
-            if piece < until {
-                self.0.context.output.heartbeat();
-            }
-        }
-        if long && self.announced().take_if(|announced| *announced <= until).is_some() {
-            self.0.context.output.resumed();
-        }
-        Ok(())
-    }
-
-    fn announce(&self, until: Instant, wait: Duration, what: &str) {
-        let mut announced = self.announced();
-        // A second matters to nobody: later waits of the same pause are not news.
-        if announced.is_some_and(|known| known + Duration::from_secs(1) >= until) {
-            return;
-        }
-        *announced = Some(until);
-        let reset = self.0.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
-        warn!(
-            "Rate limit of {what} reached: going on at {} (in {:.0} s).",
-            reset.to_rfc3339(),
-            wait.as_secs_f64()
-        );
-        self.0.context.output.rate_limited(Some(reset));
-    }
-
-    fn announced(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.announced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_server_time(&self, incoming: &Incoming) {
@@ -571,19 +516,19 @@ struct Tries {
     failed: u32,
     renewals: u32,
     started: Instant,
+    /// Time spent waiting for budgets, which is not the request's fault.
+    held_up: Duration,
 }
 
 impl Tries {
     fn new() -> Self {
-        Tries { failed: 0, renewals: 0, started: Instant::now() }
+        Tries { failed: 0, renewals: 0, started: Instant::now(), held_up: Duration::ZERO }
     }
-}
 
-/// The error of work that was cut short by a signal.
-pub(crate) fn stopped() -> Error {
-    Error::transient(
-        "The read was stopped by a signal before it was complete. It goes on from its last state.",
-    )
+    /// Time spent on the attempts and the waits between them.
+    fn spent(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.held_up)
+    }
 }
 
 fn broken_body(request: &Request, response: Option<&Response>, why: &str) -> Error {

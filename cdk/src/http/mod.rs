@@ -9,14 +9,15 @@ mod guard;
 mod request;
 mod tls;
 mod transport;
+mod wait;
 
 pub use backoff::{RetryPolicy, http_date, retry_after};
 pub use budget::{Budget, Budgets, Scope};
 pub use classify::{
     Action, ApiError, ErrorTable, Failure, ParseError, Rule, Verdict, common_error,
 };
-pub(crate) use client::stopped;
 pub use client::{Client, ClientBuilder, Counts, Page};
 pub use guard::{check as check_address, is_private};
 pub use request::{Body, Request, Response};
 pub use transport::{Broken, Incoming, Network, Transport};
+pub(crate) use wait::stopped;

@@ -1,0 +1,8 @@
+//! The kit against a server that stands in memory, in time that passes at once.
+
+mod client;
+mod oauth;
+mod pages;
+mod reading;
+mod support;
+mod waits;
