@@ -33,6 +33,15 @@ pub enum Broken {
     Refused(String),
 }
 
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Broken::Network(why) | Broken::Refused(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl std::error::Error for Broken {}
+
 impl Incoming {
     /// Reads the whole body.
     ///

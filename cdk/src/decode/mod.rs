@@ -1,0 +1,60 @@
+//! Bodies that are files: decoded while they come in, in memory that depends on the greatest
+//! row and not on the file.
+//!
+//! [`gunzip`] unpacks a body, [`JsonLines`] and [`Csv`] cut one into rows, [`RowWriter`] makes
+//! a record of a CSV row. A decoder says [`Broken`] where a body breaks off or does not parse,
+//! which is worth asking again for.
+//!
+//! ```
+//! # async fn example(client: &cdk::http::Client, reading: &cdk::read::Reading)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! # use cdk::decode::{Csv, RowWriter, column, gunzip};
+//! let file = client.open(&client.get("/results.csv.gz")).await.map_err(|f| f.error)?;
+//! let mut csv = Csv::open(gunzip(file.body), b',').await?;
+//! let columns = csv.headers().map(|name| match name {
+//!     "Amount" => Some((name, column::number as column::Convert)),
+//!     _ => Some((name, column::text as column::Convert)),
+//! });
+//! let mut writer = RowWriter::new(columns);
+//! let mut batch = reading.batch();
+//! while let Some(row) = csv.next().await? {
+//!     batch.push(&[writer.json(row)]);
+//!     if batch.bytes() > 256 << 10 {
+//!         reading.write(std::mem::replace(&mut batch, reading.batch())).await;
+//!     }
+//! }
+//! reading.write(batch).await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod column;
+mod csv;
+mod gzip;
+mod lines;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::http::Broken;
+
+pub use self::csv::{Csv, Row, RowWriter};
+pub use gzip::gunzip;
+pub use lines::JsonLines;
+
+/// The pieces of a body, such as [`crate::http::Incoming::body`].
+pub type Body = BoxStream<'static, Result<Bytes, Broken>>;
+
+/// A body as a reader; [`broken`] makes its errors what they were.
+fn reader(body: Body) -> impl tokio::io::AsyncBufRead + Send + Unpin {
+    use futures::TryStreamExt;
+    tokio_util::io::StreamReader::new(body.map_err(std::io::Error::other))
+}
+
+fn broken(error: &std::io::Error) -> Broken {
+    let known = error.get_ref().and_then(|inner| inner.downcast_ref::<Broken>());
+    known.cloned().unwrap_or_else(|| Broken::Network(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;
