@@ -194,11 +194,11 @@ pub fn line_quantity(world: &World, line: Key) -> i64 {
     }
 }
 
-/// The price that a line shows.
+/// The price that a line shows; what is not a subscription's has a one-time price.
 pub fn price_of_line(world: &World, line: Key) -> Key {
     match item_of_line(world, line) {
         Some(item) => price_of_item(world, item),
-        None => Key(hash::below(world.luck(Res::InvoiceLine, line), world.base_count(Res::Price))),
+        None => prices::one_time(world, world.luck(Res::InvoiceLine, line)),
     }
 }
 
@@ -231,8 +231,18 @@ pub fn invoice_sums(world: &World, invoice: Key) -> Sums {
 }
 
 /// Balance transactions of a payout: the `i`-th payout pays out the `i`-th run of them.
-pub fn transactions_a_payout(world: &World) -> u64 {
+fn transactions_a_payout(world: &World) -> u64 {
     world.rows.div_ceil(world.base_count(Res::Payout).max(1)).max(1)
+}
+
+/// The balance transactions of a payout, oldest first.
+pub fn transactions_of_payout(
+    world: &World,
+    payout: Key,
+) -> impl DoubleEndedIterator<Item = Key> + use<> {
+    let (each, count) = (transactions_a_payout(world), world.rows);
+    (payout.0.saturating_mul(each).min(count)..(payout.0 + 1).saturating_mul(each).min(count))
+        .map(Key)
 }
 
 /// Every eighth payout was made by hand and has no list of transactions.

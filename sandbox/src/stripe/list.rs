@@ -100,10 +100,8 @@ fn of_payout(ctx: &Ctx<'_>, id: &str) -> Result<Scope, Error> {
             "Balance transaction history can only be filtered on automatic transfers, not manual.";
         return Err(Error::invalid(400, message).param("payout"));
     }
-    let each = links::transactions_a_payout(ctx.world);
-    let count = ctx.world.base_count(Res::BalanceTransaction);
-    let range = (payout.0 * each).min(count)..((payout.0 + 1) * each).min(count);
-    Ok(Scope::These(range.rev().map(|i| (Res::BalanceTransaction, Key(i))).collect()))
+    let transactions = links::transactions_of_payout(ctx.world, payout).rev();
+    Ok(Scope::These(transactions.map(|key| (Res::BalanceTransaction, key)).collect()))
 }
 
 /// The key of an id whose object is there.

@@ -10,6 +10,7 @@ mod expand;
 mod facts;
 mod filter;
 mod ids;
+mod legacy;
 mod links;
 mod list;
 mod overlay;
@@ -225,7 +226,7 @@ impl Api for Stripe {
     }
 
     fn truth(&self, stream: &str, now: i64) -> Result<String, String> {
-        truth::stream(self, stream, now)
+        truth::stream_lines(self, stream, now)
     }
 
     fn streams(&self) -> Vec<&'static str> {

@@ -34,3 +34,9 @@ pub fn interval_seconds(price: Key) -> i64 {
 pub fn product(world: &World, price: Key) -> Key {
     Key(price.0 % world.base_count(Res::Product))
 }
+
+/// One of the one-time prices.
+pub fn one_time(world: &World, luck: u64) -> Key {
+    let recurring = world.base_count(Res::Plan);
+    Key(recurring + hash::below(luck, world.base_count(Res::Price) - recurring))
+}

@@ -19,7 +19,7 @@ fn currency(world: &World, charge: Key) -> &'static str {
 }
 
 /// A connected account, for the payments that go to one.
-fn destination(world: &World, charge: Key) -> Option<Key> {
+pub fn destination(world: &World, charge: Key) -> Option<Key> {
     let goes_on = world.anchored(Res::Transfer, charge).is_some();
     if goes_on { links::some(world, Res::Account, charge.0, 62) } else { None }
 }
@@ -41,10 +41,13 @@ fn shared(ctx: &Ctx<'_>, key: Key, vars: &mut Vars) {
     vars.opt("destination", Res::Account, destination(world, key));
     let transfer = world.anchored(Res::Transfer, key);
     vars.opt("transfer", Res::Transfer, transfer);
-    vars.set(
-        "transfer_group",
-        transfer.map_or(Val::Null, |_| Val::Text(format!("group_{}", key.0))),
-    );
+    let group = transfer.map_or(Val::Null, |_| transfer_group(key));
+    vars.set("transfer_group", group);
+}
+
+/// The group of a charge and the transfer that it pays for.
+pub fn transfer_group(charge: Key) -> Val {
+    Val::Text(format!("group_{}", charge.0))
 }
 
 /// The platform's share of a charge.

@@ -35,7 +35,11 @@ fn shape(templates: &Map<String, Value>, res: Res, era: Era) -> Result<Shape, St
     let name = res.def().shape.unwrap_or(res.def().object);
     let Some(template) = templates.get(name) else {
         // Events wrap other objects and are not written by a template.
-        return Ok(Shape::default());
+        return if res == Res::Event {
+            Ok(Shape::default())
+        } else {
+            Err(format!("no template {name}"))
+        };
     };
     let mut compiler = Compiler { templates, era, expandables: Vec::new() };
     let mut steps = Vec::new();
@@ -78,22 +82,35 @@ impl Compiler<'_> {
         match value {
             Value::String(text) => self.text(text, path, out),
             Value::Object(fields) => self.object(fields, path, out),
-            Value::Array(items) => {
-                lit(out, b"[");
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        lit(out, b",");
-                    }
-                    self.value(item, &format!("{path}.{i}"), out)?;
-                }
-                lit(out, b"]");
-                Ok(())
-            }
+            Value::Array(items) => self.array(items, path, out),
             other => {
                 lit(out, other.to_string().as_bytes());
                 Ok(())
             }
         }
+    }
+
+    /// An array whose first entry is `?NAME` is empty unless that fact holds.
+    fn array(&mut self, items: &[Value], path: &str, out: &mut Vec<Step>) -> Result<(), String> {
+        let test = items.first().and_then(Value::as_str).and_then(|text| text.strip_prefix('?'));
+        let mut steps = Vec::new();
+        lit(&mut steps, b"[");
+        for (i, item) in items.iter().skip(usize::from(test.is_some())).enumerate() {
+            if i > 0 {
+                lit(&mut steps, b",");
+            }
+            // One entry stands for all: its path carries no number, as in `expand[]`.
+            self.value(item, path, &mut steps)?;
+        }
+        lit(&mut steps, b"]");
+        match test {
+            None => steps.into_iter().for_each(|s| push(out, s)),
+            Some(fact) => {
+                let condition = Condition::Fact(fact.to_owned());
+                out.push(Step::When { condition, steps, otherwise: b"[]" });
+            }
+        }
+        Ok(())
     }
 
     fn object(
@@ -133,18 +150,16 @@ impl Compiler<'_> {
             let comma = if first { "" } else { "," };
             lit(&mut field, format!("{comma}\"{}\":", key.name).as_bytes());
             self.value(value, &path, &mut field)?;
-            let condition = match (key.expanded, key.fact) {
-                (true, _) => Some(self.only_expanded(&path)),
-                (false, Some(fact)) => Some(Condition::Fact(fact.to_owned())),
-                (false, None) => None,
-            };
-            match condition {
-                Some(_) if first => {
-                    return Err(format!("{path}: the first field cannot be optional"));
-                }
-                Some(condition) => out.push(Step::When { condition, steps: field, otherwise: b"" }),
-                None => field.into_iter().for_each(|s| push(out, s)),
+            let mut conditions = Vec::new();
+            conditions.extend(key.fact.map(|fact| Condition::Fact(fact.to_owned())));
+            conditions.extend(key.expanded.then(|| self.only_expanded(&path)));
+            if first && !conditions.is_empty() {
+                return Err(format!("{path}: the first field cannot be optional"));
             }
+            for condition in conditions {
+                field = vec![Step::When { condition, steps: field, otherwise: b"" }];
+            }
+            field.into_iter().for_each(|s| push(out, s));
             first = false;
         }
         lit(out, b"}");
@@ -251,10 +266,11 @@ fn generator(command: &str, path: &str, quoted: bool, out: &mut Vec<Step>) -> Re
         }
         "bool" => Step::Bool { percent: number(argument)?.unsigned_abs(), salt },
         "pick" => {
-            let quote = |word: &str| match word {
-                "null" => word.to_owned(),
-                word if !quoted => word.to_owned(),
-                word => Value::from(word).to_string(),
+            let quote = |word: &str| match (word, word.strip_prefix('#')) {
+                (_, Some(number)) => number.to_owned(),
+                ("null" | "true" | "false", _) => word.to_owned(),
+                _ if !quoted => word.to_owned(),
+                _ => Value::from(word).to_string(),
             };
             Step::Pick { choices: argument.split('|').map(quote).collect(), salt }
         }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `$id` `$created` `$livemode` `$account` | the object's own id, creation time, mode, account |
 //! | `$time N` | creation time plus N seconds |
-//! | `$int LO HI`, `$bool PERCENT`, `$pick a\|b\|null` | a number, a truth value, one of the words |
+//! | `$int LO HI`, `$bool PERCENT`, `$pick a\|#5\|null` | a number, a truth value, one of the words (`#` for numbers) |
 //! | `$words N` `$name` `$email` `$city` `$line` `$zip` `$hex N` `$digits N` `$alnum N` | text |
 //! | `$metadata` | a metadata object, now and then a very large one |
 //! | `$fmt text {$hex 8} text` | text with generated parts |
@@ -19,13 +19,14 @@
 //!
 //! A key may end in `|` and flags: `<` only before the version 2025-03-31.basil, `>` only from
 //! then on, `*` only when expanded, `?NAME` only when that fact is true. An object with a key `?`
-//! is null unless that fact (`=NAME`) holds or that chance (a number, percent) comes true.
+//! is null unless that fact (`=NAME`) holds or that chance (a number, percent) comes true; an array
+//! that starts with `?NAME` is empty unless that fact holds.
 
 mod compile;
 mod render;
 pub mod text;
 
-pub use render::{Expand, Obj, Val, Vars, int, run};
+pub use render::{Expand, Obj, Val, Vars, run};
 
 use super::resource::Res;
 use super::version::Era;
