@@ -225,9 +225,8 @@ impl Config {
     /// Whether the key is for test data. Stripe marks the mode inside the prefix of every
     /// kind of key (`sk_test_`, `rk_test_`, `rkcs_test_`).
     pub fn is_test(&self) -> bool {
-        let key = self.client_secret.expose();
-        let prefix: String = key.chars().take(16).collect();
-        prefix.contains("_test_")
+        let mut words = self.client_secret.expose().split('_').skip(1);
+        words.find(|word| matches!(*word, "test" | "live")) == Some("test")
     }
 
     /// Requests per second: as configured, else Stripe's limits (docs "Rate limits").

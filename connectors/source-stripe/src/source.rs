@@ -33,8 +33,19 @@ impl Source for SourceStripe {
     async fn check(&self, config: Config, context: Context) -> Result<Option<String>> {
         config.start()?;
         let api = connect(&config, &context, RetryPolicy::brief()).await?;
-        let me = api.whoami().await.map_err(|failure| account_error(failure, &config))?;
-        let missing = probe(&api).await?;
+        let mut missing = BTreeMap::new();
+        let me = match api.whoami().await {
+            Ok(me) => me,
+            Err(failure) if failure.status == Some(403) && permission_in(&failure).is_some() => {
+                missing.insert(
+                    permission_in(&failure).unwrap_or_default(),
+                    vec!["the account itself"],
+                );
+                serde_json::Value::Null
+            }
+            Err(failure) => return Err(account_error(failure, &config)),
+        };
+        missing.extend(probe(&api).await?);
         let text = |key: &str| me[key].as_str().unwrap_or("unknown").to_owned();
         let mode = if config.is_test() { "test" } else { "live" };
         let mut said =
@@ -95,12 +106,14 @@ async fn connect(config: &Config, context: &Context, policy: RetryPolicy) -> Res
     if config.account_id.trim().is_empty() {
         return Ok(api);
     }
-    let own = api.whoami().await.map_err(|failure| account_error(failure, config))?;
     let wanted = config.account_id.trim();
-    if own["id"].as_str() == Some(wanted) {
-        return Ok(api);
+    match api.whoami().await {
+        Ok(own) if own["id"].as_str() == Some(wanted) => Ok(api),
+        Ok(_) => Ok(api.acting_for(wanted)),
+        // A restricted key that may not see its own account is taken to be for this one.
+        Err(failure) if failure.status == Some(403) => Ok(api),
+        Err(failure) => Err(failure.error),
     }
-    Ok(api.acting_for(wanted))
 }
 
 fn account_error(failure: Failure, config: &Config) -> Error {
@@ -132,12 +145,13 @@ async fn shared(
         let me = api.whoami().await;
         let me: serde_json::Value = match me {
             Ok(me) => me,
-            // The account's streams will tell what is wrong with it; the others are read.
+            // A restricted key may read streams without the right to see the account; if more
+            // is wrong, the account's streams will tell.
             Err(failure)
                 if api.account().tag().is_some() && failure.error.kind() == FailureType::Config =>
             {
                 warn!("{}", failure.error.message());
-                serde_json::json!({ "id": api.account().tag() })
+                serde_json::json!({ "id": api.account().tag().unwrap_or(&config.account_id) })
             }
             Err(failure) => return Err(failure.error),
         };
@@ -245,6 +259,10 @@ async fn probe(api: &Api) -> Result<BTreeMap<String, Vec<&'static str>>> {
     }
     missing.values_mut().for_each(|streams| streams.sort_unstable());
     Ok(missing)
+}
+
+fn permission_in(failure: &Failure) -> Option<String> {
+    failure.api.message.as_deref().and_then(permission)
 }
 
 /// The permission that Stripe's message names, such as `rak_charge_read`.

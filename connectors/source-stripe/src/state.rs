@@ -67,6 +67,9 @@ impl Saved {
 
     fn of(fields: &Map<String, Value>, cursor: Option<&str>) -> Result<Self> {
         let Some(cursor) = cursor else { return Ok(Saved::default()) };
+        if fields.get("__ab_full_refresh_sync_complete") == Some(&Value::Bool(true)) {
+            return Ok(Saved { phase: Phase::Complete, ..Saved::default() });
+        }
         let own = |key: &str| fields.get(key).and_then(seconds);
         let saved = |phase| Saved { cursor: own(cursor), phase, listed_at: own("listed_at") };
         match fields.get("phase").and_then(Value::as_str) {
@@ -77,7 +80,8 @@ impl Saved {
                     serde_json::from_value(done).map_err(|e| broken("done", &e.to_string()))?;
                 let started_at =
                     own("started_at").ok_or_else(|| broken("started_at", "missing"))?;
-                return Ok(saved(Phase::Backfill { done, started_at }));
+                let phase = Phase::Backfill { done, started_at };
+                return Ok(Saved { cursor: own("newest"), phase, listed_at: own("listed_at") });
             }
             _ => {}
         }
@@ -138,10 +142,12 @@ impl Saved {
     }
 
     /// Writes the state: Airbyte's key with a string, as it writes it, and what only this
-    /// connector knows beside it.
+    /// connector knows beside it. During a first read, which goes back in time, there is
+    /// no cursor value that everything older has been read up to: the key is left out.
     pub fn fields(&self, cursor: &str) -> Map<String, Value> {
         let mut fields = Map::new();
-        if let Some(value) = self.cursor {
+        let is_backfill = matches!(self.phase, Phase::Backfill { .. });
+        if let Some(value) = self.cursor.filter(|_| !is_backfill) {
             fields.insert(cursor.to_owned(), value.to_string().into());
         }
         match &self.phase {
@@ -151,6 +157,9 @@ impl Saved {
             }
             Phase::Backfill { done, started_at } => {
                 fields.insert("phase".into(), "backfill".into());
+                if let Some(newest) = self.cursor {
+                    fields.insert("newest".into(), newest.into());
+                }
                 fields.insert("done".into(), json!(done));
                 fields.insert("started_at".into(), (*started_at).into());
             }
