@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod cursor;
 pub mod decode;
 pub mod http;
 pub mod json;
