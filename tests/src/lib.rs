@@ -1,1 +1,33 @@
-//! Skeleton.
+//! A bench for testing connectors as their users run them: the real executable as a process of
+//! its own, the sandbox in place of the API, every line of output read and checked.
+//!
+//! ```no_run
+//! use e2e::Stripe;
+//!
+//! let stripe = Stripe::of_rows(20);
+//! let read = stripe.read(&["customers"]).run().succeeded();
+//! assert_eq!(read.rows("customers").len(), 20);
+//! ```
+//!
+//! The crate's own tests say what a connector has to do; this library only knows how to run one
+//! ([`Job`]), what came of it ([`Outcome`]), and what there was to read ([`Stripe`]).
+
+mod binary;
+mod canned;
+mod http;
+mod job;
+mod outcome;
+mod process;
+pub mod rows;
+pub mod sound;
+pub mod state;
+mod stripe;
+mod tap;
+
+pub use canned::{Canned, Reply};
+pub use http::Head;
+pub use job::Job;
+pub use outcome::Outcome;
+pub use process::Running;
+pub use stripe::Stripe;
+pub use tap::Tap;

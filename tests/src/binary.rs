@@ -1,0 +1,40 @@
+//! Finding a connector's executable, which cargo builds when it has changed.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The executable of a connector, of the profile and in the folder that the tests were built in.
+/// Cargo is asked once a process whether it is fresh.
+pub fn of(connector: &'static str) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<&'static str, PathBuf>>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.get_or_insert_default().entry(connector).or_insert_with(|| build(connector)).clone()
+}
+
+fn build(connector: &str) -> PathBuf {
+    let tests = std::env::current_exe().expect("the path of the tests");
+    // target/PROFILE/deps/tests-…
+    let folder = tests.ancestors().nth(2).expect("a target folder");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let target = folder.parent().unwrap_or(Path::new("target"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--package", connector, "--profile", profile, "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo can be run");
+    let path = folder.join(connector);
+    assert!(
+        output.status.success() && path.is_file(),
+        "cargo could not build {connector}:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    path
+}
