@@ -15,3 +15,4 @@ pub mod page;
 pub mod range;
 pub mod read;
 pub mod schema;
+pub mod state;
