@@ -58,13 +58,14 @@ pub fn demo(options: &DemoOptions) -> Result<bool> {
         report::totals(demo.requests, demo.effort)
     );
     demo.explain_differences();
-    let verdict = match (matched, quiet) {
-        (true, true) => "everything matched the truth",
-        (false, _) => "NOT everything matched the truth",
-        (true, false) => "the quiet read was NOT quiet",
+    let verdict = match (demo.succeeded, matched, quiet) {
+        (false, ..) => "the connector FAILED on the way",
+        (true, false, _) => "NOT everything matched the truth",
+        (true, true, false) => "everything matched the truth, but the quiet read was NOT quiet",
+        (true, true, true) => "everything matched the truth",
     };
     println!("{verdict}, after {:.0} s", start.elapsed().as_secs_f64());
-    Ok(matched && quiet)
+    Ok(demo.succeeded && matched && quiet)
 }
 
 /// Where the demo keeps its files.
@@ -91,6 +92,8 @@ struct Demo {
     requests: Requests,
     effort: Effort,
     step: u32,
+    /// Whether every run that was to succeed did.
+    succeeded: bool,
 }
 
 impl Demo {
@@ -137,6 +140,7 @@ impl Demo {
             requests: Requests::default(),
             effort: Effort::default(),
             step: 4,
+            succeeded: true,
         })
     }
 
@@ -156,7 +160,7 @@ impl Demo {
             return Err(why_not_killed(&summary));
         }
         self.announce("the same again: it resumes from the state");
-        self.succeed()?;
+        self.sync_to_the_end()?;
         self.announce("comparing every stream with the truth");
         let received = self.received(true)?;
         self.reports = self
@@ -171,7 +175,7 @@ impl Demo {
                 ..StreamReport::default()
             })
             .collect();
-        println!("   {}", verdict_line(self.reports.iter().map(|report| &report.first)));
+        println!("   {}", verdict_line(&self.reports, |report| &report.first));
         Ok(())
     }
 
@@ -182,30 +186,26 @@ impl Demo {
         self.announce(
             "incremental read, and the rows applied: upsert by primary key, is_deleted deletes",
         );
-        let summary = self.succeed()?;
+        let summary = self.sync_to_the_end()?;
         let (truths, received) = (self.truths(false)?, self.received(false)?);
         for (at, (truth, rows)) in truths.iter().zip(received).enumerate() {
             self.reports[at].changed = summary.stats.streams[at].records;
             self.reports[at].second = compare(&truth.by_key, &rows.by_key);
         }
-        println!("   {}", verdict_line(self.reports.iter().map(|report| &report.second)));
+        println!("   {}", verdict_line(&self.reports, |report| &report.second));
         Ok(())
     }
 
     /// A read when nothing has changed. True when it brought nothing.
     fn quiet_read(&mut self) -> Result<bool> {
         self.announce("a quiet read, with nothing new");
-        let before = self.requests.total;
-        let summary = self.succeed()?;
+        let summary = self.sync_to_the_end()?;
         let streams = self.streams.iter().zip(&summary.stats.streams);
         let rows: u64 = streams
             .filter(|(compared, _)| compared.incremental)
             .map(|(_, stats)| stats.records)
             .sum();
-        println!(
-            "   {rows} rows of incremental streams, {} requests",
-            self.requests.total - before
-        );
+        println!("   {rows} rows of incremental streams");
         Ok(rows == 0)
     }
 
@@ -218,21 +218,26 @@ impl Demo {
     fn sync(&mut self, watch: &Watch<'_>) -> Result<Summary> {
         self.admin.reset_counters();
         let summary = run::run_watched(&self.place.options(&self.source, &self.names), watch)?;
-        self.requests = self.requests.plus(Requests::of(&self.admin.counters()));
+        let requests = Requests::of(&self.admin.counters());
+        self.requests = self.requests.plus(requests);
         self.effort.add(&summary.stats);
         println!(
-            "   {} records in {:.1} s, the connector: {}",
+            "   {} records by {} requests in {:.1} s, {} of them answered 429; the connector: {}",
             table::count(summary.stats.records()),
+            table::count(requests.total),
             summary.stats.elapsed.as_secs_f64(),
+            table::count(requests.rate_limited),
             summary.source_end
         );
         Ok(summary)
     }
 
-    /// One run of the connector that has to succeed.
-    fn succeed(&mut self) -> Result<Summary> {
+    /// One run of the connector that has to succeed. One that fails is held against it at the
+    /// end; what it brought is compared all the same, since that shows more.
+    fn sync_to_the_end(&mut self) -> Result<Summary> {
         let summary = self.sync(&|_| false)?;
-        if summary.success { Ok(summary) } else { Err(failure(&summary)) }
+        self.succeeded &= summary.success;
+        Ok(summary)
     }
 
     /// The records that must be there now.
@@ -337,17 +342,21 @@ fn ignored(stream: &str) -> Vec<&'static str> {
     if stream == "balance" { vec!["snapshot_at"] } else { Vec::new() }
 }
 
-fn verdict_line<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> String {
-    let (mut equal, mut streams, mut wrong) = (0, 0, 0);
-    for verdict in verdicts {
-        equal += verdict.equal;
-        streams += 1;
-        wrong += u64::from(!verdict.is_match());
+fn verdict_line(reports: &[StreamReport], verdict: fn(&StreamReport) -> &Verdict) -> String {
+    let differ: Vec<String> = reports
+        .iter()
+        .filter(|report| !verdict(report).is_match())
+        .map(|report| format!("{}: {}", report.name, verdict(report).summary()))
+        .collect();
+    if differ.is_empty() {
+        let equal = reports.iter().map(|report| verdict(report).equal).sum();
+        return format!(
+            "{} records of {} streams are as they must be",
+            table::count(equal),
+            reports.len()
+        );
     }
-    match wrong {
-        0 => format!("{} records of {streams} streams are as they must be", table::count(equal)),
-        wrong => format!("{wrong} of {streams} streams differ"),
-    }
+    format!("{} of {} streams differ: {}", differ.len(), reports.len(), differ.join("; "))
 }
 
 fn why_not_killed(summary: &Summary) -> Error {
