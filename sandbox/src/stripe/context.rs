@@ -88,16 +88,18 @@ impl Ctx<'_> {
 
     /// Writes an object; a deleted one as its stub.
     pub fn write_object(&self, res: Res, key: Key, expand: Expand<'_>, out: &mut Vec<u8>) {
+        if !self.frozen && res != Res::Event && self.is_deleted(res, key) {
+            return stubs::write(self, res, key, out);
+        }
+        self.write_present(res, key, expand, out);
+    }
+
+    /// Writes an object, whether it was deleted or not.
+    pub fn write_present(&self, res: Res, key: Key, expand: Expand<'_>, out: &mut Vec<u8>) {
         if res == Res::Event {
             return events::write(self, key, out);
         }
-        if self.frozen {
-            return self.write_original(res, key, expand, out);
-        }
-        if self.is_deleted(res, key) {
-            return stubs::write(self, res, key, out);
-        }
-        match self.overlay.patch(res, key) {
+        match self.overlay.patch(res, key).filter(|_| !self.frozen) {
             None => self.write_original(res, key, expand, out),
             Some(patch) => {
                 let mut object = self.original(res, key, expand);

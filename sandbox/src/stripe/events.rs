@@ -70,6 +70,11 @@ impl Log {
         Key(u64::from(number))
     }
 
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// An event.
     pub fn get(&self, key: Key) -> Option<&Row> {
         self.rows.get(usize::try_from(key.0).ok()?)

@@ -158,6 +158,10 @@ fn add(
         ("ids", _) => one_of(filter, query, "ids", "id"),
         ("lookup_keys", _) => one_of(filter, query, "lookup_keys", "lookup_key"),
         ("pending", _) => Test::IsNull("invoice", param.value == "true"),
+        ("archived", _) => {
+            let active = if param.value == "true" { "false" } else { "true" };
+            Test::Equals(vec!["active".to_owned()], active.to_owned())
+        }
         ("scheduled", _) => Test::Equals(vec!["status".to_owned()], "not_started".to_owned()),
         ("price", _) => Test::Contains("items", "price", param.value.clone()),
         ("contains", _) => Test::Contains("list_items", "value", param.value.clone()),

@@ -1,8 +1,10 @@
 //! Stripe's API, emulated: `/stripe/v1/…`.
 
 mod auth;
+mod changes;
 mod context;
 mod counts;
+mod diff;
 mod error;
 mod event_types;
 mod events;
@@ -14,9 +16,11 @@ mod legacy;
 mod links;
 mod list;
 mod overlay;
+mod pick;
 mod prices;
 mod query;
 mod replies;
+mod request;
 mod resource;
 mod route;
 mod shape;
@@ -37,9 +41,11 @@ use crate::faults::Fault;
 use crate::hash;
 use crate::options::Options;
 use auth::Access;
+use changes::Changes;
 use context::Ctx;
 use error::Error;
 use query::Query;
+use request::Request;
 use resource::{PLATFORM, Res};
 use route::Route;
 use shape::Shapes;
@@ -221,8 +227,13 @@ impl Api for Stripe {
         route::template(path)
     }
 
-    fn change(&self, action: &str, _body: &Value, _now: i64) -> Result<Value, String> {
-        Err(format!("{action} is not there yet"))
+    fn change(&self, action: &str, body: &Value, now: i64) -> Result<Value, String> {
+        let request = Request::parse(body)?;
+        let world = match body["account"].as_str() {
+            None => self.platform.clone(),
+            Some(id) => self.account(id).ok_or_else(|| format!("no account {id}"))?,
+        };
+        Changes::new(&world, &self.shapes, now).run(action, &request)
     }
 
     fn truth(&self, stream: &str, now: i64) -> Result<String, String> {

@@ -168,6 +168,8 @@ pub struct Def {
     pub permission: &'static str,
     /// Event types for creation, change and deletion.
     pub events: [Option<&'static str>; 3],
+    /// The event that tells of the parent's change when such a child comes or goes.
+    pub parent_event: Option<&'static str>,
     /// Whether a deleted one still answers, as a stub.
     pub stub: bool,
     /// Only there from 2025-03-31.basil on (true) or only before it (false).
@@ -189,6 +191,7 @@ pub const DEF: Def = Def {
     filters: &[],
     permission: "",
     events: [None, None, None],
+    parent_event: None,
     stub: false,
     basil: None,
 };

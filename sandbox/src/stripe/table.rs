@@ -68,6 +68,7 @@ Refund "refunds" "refund" "re_" children!(Charge, refunds), {
     lists: &["/v1/refunds", "/v1/charges/{}/refunds"], parent_param: Some("charge"),
     filters: &["charge", "created", "payment_intent"], permission: "charge",
     events: [Some("refund.created"), Some("refund.updated"), None],
+    parent_event: Some("charge.refunded"),
 }
 Dispute "disputes" "dispute" "du_" every(Res::Charge, 25, 1), {
     lists: &["/v1/disputes"], filters: &["charge", "created", "payment_intent"], permission: "dispute",
@@ -99,7 +100,7 @@ SetupIntent "setup_intents" "setup_intent" "seti_" share(5, 5), {
 SetupAttempt "setup_attempts" "setup_attempt" "setatt_" children!(SetupIntent, setup_attempts), {
     lists: &["/v1/setup_attempts"], parent_param: Some("setup_intent"), required: Some("setup_intent"),
     filters: &["created", "setup_intent"], permission: "setup_intent",
-    events: [None, Some("setup_intent.setup_failed"), None],
+    parent_event: Some("setup_intent.setup_failed"),
 }
 PaymentMethod "payment_methods" "payment_method" "pm_" children!(Customer, payment_methods), {
     lists: &["/v1/payment_methods", "/v1/customers/{}/payment_methods"], parent_param: Some("customer"),
@@ -122,7 +123,7 @@ CheckoutSession "checkout_sessions" "checkout.session" "cs_test_" share(5, 8), {
 }
 CheckoutLine "checkout_sessions_line_items" "item" "li_" children!(CheckoutSession, checkout_lines), {
     lists: &["/v1/checkout/sessions/{}/line_items"], permission: "checkout_session",
-    events: [None, Some("checkout.session.completed"), None],
+    parent_event: Some("checkout.session.completed"),
 }
 ShippingRate "shipping_rates" "shipping_rate" "shr_" Size::Fixed(12), {
     lists: &["/v1/shipping_rates"], filters: &["active", "created", "currency"], permission: "shipping_rate",
@@ -131,15 +132,17 @@ CustomerCard "customer_cards" "card" "card_" children!(Customer, customer_cards)
     lists: &["/v1/customers/{}/cards", "/v1/customers/{}/sources"], filters: &["object"],
     shape: Some("customer_card"), permission: "customer", stub: true,
     events: [Some("customer.source.created"), Some("customer.source.updated"), Some("customer.source.deleted")],
+    parent_event: Some("customer.updated"),
 }
 BankAccount "bank_accounts" "bank_account" "ba_" children!(Customer, bank_accounts), {
     lists: &["/v1/customers/{}/bank_accounts", "/v1/customers/{}/sources"], filters: &["object"],
     permission: "customer", stub: true,
     events: [Some("customer.source.created"), Some("customer.source.updated"), Some("customer.source.deleted")],
+    parent_event: Some("customer.updated"),
 }
 CustomerBalanceTransaction "customer_balance_transactions" "customer_balance_transaction" "cbtxn_" children!(Customer, customer_balance_transactions), {
     lists: &["/v1/customers/{}/balance_transactions"], filters: &["created", "invoice"], permission: "customer",
-    events: [None, Some("customer.updated"), None],
+    parent_event: Some("customer.updated"),
 }
 CustomerTaxId "customer_tax_ids" "tax_id" "txi_" children!(Customer, customer_tax_ids), {
     lists: &["/v1/customers/{}/tax_ids"], permission: "customer", stub: true,
@@ -148,17 +151,20 @@ CustomerTaxId "customer_tax_ids" "tax_id" "txi_" children!(Customer, customer_ta
 CustomerDiscount "customer_discounts" "discount" "di_" children!(Customer, customer_discounts), {
     permission: "customer", shape: Some("customer_discount"),
     events: [Some("customer.discount.created"), Some("customer.discount.updated"), Some("customer.discount.deleted")],
+    parent_event: Some("customer.updated"),
 }
 ActiveEntitlement "active_entitlements" "entitlements.active_entitlement" "ent_" children!(Customer, active_entitlements), {
     lists: &["/v1/entitlements/active_entitlements"], parent_param: Some("customer"), required: Some("customer"),
     filters: &["customer"], permission: "entitlement",
+    parent_event: Some("entitlements.active_entitlement_summary.updated"),
 }
 TestClock "test_clocks" "test_helpers.test_clock" "clock_" Size::Fixed(3), {
     lists: &["/v1/test_helpers/test_clocks"], permission: "billing_clock", stub: true,
     events: [Some("test_helpers.test_clock.created"), Some("test_helpers.test_clock.ready"), Some("test_helpers.test_clock.deleted")],
 }
 InvoiceLine "invoice_line_items" "line_item" "il_" children!(Invoice, invoice_lines), {
-    lists: &["/v1/invoices/{}/lines"], permission: "invoice", events: [None, Some("invoice.updated"), None],
+    lists: &["/v1/invoices/{}/lines"], permission: "invoice",
+    parent_event: Some("invoice.updated"),
 }
 InvoiceItem "invoice_items" "invoiceitem" "ii_" children!(Invoice, invoice_items), {
     lists: &["/v1/invoiceitems"], filters: &["created", "customer", "customer_account", "invoice", "pending"],
@@ -169,6 +175,7 @@ InvoicePayment "invoice_payments" "invoice_payment" "inpay_" children!(Invoice, 
     lists: &["/v1/invoice_payments"], parent_param: Some("invoice"),
     filters: &["created", "invoice", "payment", "status"], permission: "invoice",
     events: [None, Some("invoice_payment.paid"), None], basil: Some(true),
+    parent_event: Some("invoice.updated"),
 }
 CreditNote "credit_notes" "credit_note" "cn_" every(Res::Invoice, 20, 3), {
     lists: &["/v1/credit_notes"], filters: &["created", "customer", "customer_account", "invoice"],
@@ -176,12 +183,12 @@ CreditNote "credit_notes" "credit_note" "cn_" every(Res::Invoice, 20, 3), {
 }
 CreditNoteLine "credit_note_line_items" "credit_note_line_item" "cnli_" children!(CreditNote, credit_note_lines), {
     lists: &["/v1/credit_notes/{}/lines"], permission: "credit_note",
-    events: [None, Some("credit_note.updated"), None],
+    parent_event: Some("credit_note.updated"),
 }
 SubscriptionItem "subscription_items" "subscription_item" "si_" children!(Subscription, subscription_items), {
     lists: &["/v1/subscription_items"], parent_param: Some("subscription"), required: Some("subscription"),
     filters: &["subscription"], permission: "subscription", stub: true,
-    events: [None, Some("customer.subscription.updated"), None],
+    parent_event: Some("customer.subscription.updated"),
 }
 SubscriptionSchedule "subscription_schedule" "subscription_schedule" "sub_sched_" every(Res::Subscription, 10, 2), {
     lists: &["/v1/subscription_schedules"],
@@ -191,7 +198,7 @@ SubscriptionSchedule "subscription_schedule" "subscription_schedule" "sub_sched_
 }
 SubscriptionDiscount "subscription_discounts" "discount" "di_" children!(Subscription, subscription_discounts), {
     permission: "subscription", shape: Some("subscription_discount"),
-    events: [None, Some("customer.subscription.updated"), None],
+    parent_event: Some("customer.subscription.updated"),
 }
 UsageRecord "usage_records" "usage_record_summary" "sis_" children!(SubscriptionItem, usage_records), {
     lists: &["/v1/subscription_items/{}/usage_record_summaries"], permission: "usage_record", basil: Some(false),
@@ -242,11 +249,13 @@ ExternalCard "external_account_cards" "card" "card_" children!(Account, external
     lists: &["/v1/accounts/{}/external_accounts"], filters: &["object"], shape: Some("external_card"),
     permission: "external_account", stub: true,
     events: [Some("account.external_account.created"), Some("account.external_account.updated"), Some("account.external_account.deleted")],
+    parent_event: Some("account.updated"),
 }
 ExternalBankAccount "external_account_bank_accounts" "bank_account" "ba_" children!(Account, external_bank_accounts), {
     lists: &["/v1/accounts/{}/external_accounts"], filters: &["object"], shape: Some("external_bank_account"),
     permission: "external_account", stub: true,
     events: [Some("account.external_account.created"), Some("account.external_account.updated"), Some("account.external_account.deleted")],
+    parent_event: Some("account.updated"),
 }
 ApplicationFee "application_fees" "application_fee" "fee_" every(Res::Charge, 20, 0), {
     lists: &["/v1/application_fees"], filters: &["charge", "created"], permission: "application_fee",
@@ -255,13 +264,15 @@ ApplicationFee "application_fees" "application_fee" "fee_" every(Res::Charge, 20
 FeeRefund "application_fees_refunds" "fee_refund" "fr_" children!(ApplicationFee, fee_refunds), {
     lists: &["/v1/application_fees/{}/refunds"], permission: "application_fee",
     events: [None, Some("application_fee.refund.updated"), None],
+    parent_event: Some("application_fee.refunded"),
 }
 Transfer "transfers" "transfer" "tr_" every(Res::Charge, 20, 5), {
     lists: &["/v1/transfers"], filters: &["created", "destination", "transfer_group"], permission: "transfer",
     events: [Some("transfer.created"), Some("transfer.updated"), None],
 }
 TransferReversal "transfer_reversals" "transfer_reversal" "trr_" children!(Transfer, transfer_reversals), {
-    lists: &["/v1/transfers/{}/reversals"], permission: "transfer", events: [None, Some("transfer.reversed"), None],
+    lists: &["/v1/transfers/{}/reversals"], permission: "transfer",
+    parent_event: Some("transfer.reversed"),
 }
 ValueList "radar_value_lists" "radar.value_list" "rsl_" Size::Fixed(5), {
     lists: &["/v1/radar/value_lists"], filters: &["alias", "contains", "created"], permission: "radar_value_list",

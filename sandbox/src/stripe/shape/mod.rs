@@ -104,3 +104,6 @@ impl Shapes {
         &self.0[res as usize][usize::from(era == Era::Basil)]
     }
 }
+
+#[cfg(test)]
+mod tests;

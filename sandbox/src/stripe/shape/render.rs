@@ -139,11 +139,15 @@ fn one(ctx: &Ctx<'_>, step: &Step, obj: &Obj, expand: Expand<'_>, out: &mut Vec<
         }
         Step::Text { kind, salt } => kind.write(draw(*salt), out),
         Step::Metadata { salt } => text::metadata(draw(*salt), out),
-        Step::Fact(name) => value(ctx, obj.vars.get(name), None, out),
+        Step::Fact(name) => value(ctx, obj.vars.get(name), Form::Id, out),
         Step::Reference { fact, path, embed } => {
             let inner = if expand.is_empty() { None } else { below(expand, path) };
-            let inner = if *embed { Some(inner.unwrap_or_default()) } else { inner };
-            value(ctx, obj.vars.get(fact), inner.as_deref(), out);
+            let how = match (embed, &inner) {
+                (true, inner) => Form::Embedded(inner.as_deref().unwrap_or_default()),
+                (false, Some(inner)) => Form::Expanded(inner),
+                (false, None) => Form::Id,
+            };
+            value(ctx, obj.vars.get(fact), how, out);
         }
         Step::List { kinds, path } => {
             let inner = if expand.is_empty() { None } else { below(expand, path) };
@@ -166,8 +170,18 @@ fn one(ctx: &Ctx<'_>, step: &Step, obj: &Obj, expand: Expand<'_>, out: &mut Vec<
     }
 }
 
-/// Writes a fact; with `expand`, references are written as whole objects.
-fn value(ctx: &Ctx<'_>, value: &Val, expand: Option<Expand<'_>>, out: &mut Vec<u8>) {
+/// How a reference is written.
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    Id,
+    /// As the object, or its stub if it was deleted.
+    Expanded(Expand<'a>),
+    /// As the object in any case.
+    Embedded(Expand<'a>),
+}
+
+/// Writes a fact.
+fn value(ctx: &Ctx<'_>, value: &Val, form: Form<'_>, out: &mut Vec<u8>) {
     match value {
         Val::Null => out.extend_from_slice(b"null"),
         Val::Bool(true) => out.extend_from_slice(b"true"),
@@ -176,24 +190,25 @@ fn value(ctx: &Ctx<'_>, value: &Val, expand: Option<Expand<'_>>, out: &mut Vec<u
         Val::Str(text) => quoted(text, out),
         Val::Text(text) => quoted(text, out),
         Val::Json(json) => out.extend_from_slice(json.as_bytes()),
-        Val::Ref(res, key) => reference(ctx, *res, *key, expand, out),
+        Val::Ref(res, key) => reference(ctx, *res, *key, form, out),
         Val::Refs(all) => {
             out.push(b'[');
             for (i, (res, key)) in all.iter().enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                reference(ctx, *res, *key, expand, out);
+                reference(ctx, *res, *key, form, out);
             }
             out.push(b']');
         }
     }
 }
 
-fn reference(ctx: &Ctx<'_>, res: Res, key: Key, expand: Option<Expand<'_>>, out: &mut Vec<u8>) {
-    match expand {
-        Some(expand) => ctx.write_object(res, key, expand, out),
-        None => {
+fn reference(ctx: &Ctx<'_>, res: Res, key: Key, form: Form<'_>, out: &mut Vec<u8>) {
+    match form {
+        Form::Expanded(expand) => ctx.write_object(res, key, expand, out),
+        Form::Embedded(expand) => ctx.write_present(res, key, expand, out),
+        Form::Id => {
             out.push(b'"');
             ctx.world.write_id(res, key, out);
             out.push(b'"');
