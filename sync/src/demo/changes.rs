@@ -11,22 +11,17 @@ pub const SECONDS_AFTER: u32 = 300;
 
 /// The changes: action and body as the sandbox's admin paths take them.
 fn list() -> Vec<(&'static str, Value)> {
+    let described = json!({"description": "changed between two reads"});
     vec![
-        (
-            "mutate",
-            json!({"resource": "customers", "count": 7, "set": {"description": "changed"}, "event": "customer.updated"}),
-        ),
-        (
-            "mutate",
-            json!({"resource": "charges", "count": 5, "set": {"description": "changed"}, "event": "charge.updated"}),
-        ),
-        (
-            "mutate",
-            json!({"resource": "invoices", "count": 1, "set": {"description": "changed"}, "event": "invoice.updated"}),
-        ),
-        ("create", json!({"resource": "customers", "count": 3})),
+        ("mutate", json!({"resource": "customers", "count": 7, "set": described})),
+        ("mutate", json!({"resource": "charges", "count": 5, "set": described})),
+        ("mutate", json!({"resource": "invoices", "count": 1, "set": described})),
         ("create", json!({"resource": "products", "count": 2})),
-        ("delete", json!({"resource": "customers", "count": 2})),
+        ("create", json!({"resource": "refunds", "count": 2})),
+        ("create", json!({"resource": "invoices", "count": 1})),
+        ("delete", json!({"resource": "invoice_items", "count": 2})),
+        ("delete", json!({"resource": "products", "count": 1})),
+        ("delete", json!({"resource": "customer_tax_ids", "count": 1})),
         ("delete", json!({"resource": "subscription_items", "count": 1})),
     ]
 }

@@ -20,7 +20,7 @@ pub struct StreamReport {
     pub duplicates: u64,
     /// The first read against the truth.
     pub first: Verdict,
-    /// Rows that came after the changes.
+    /// Rows of the read after the changes.
     pub changed: u64,
     /// Everything against the truth after the changes.
     pub second: Verdict,

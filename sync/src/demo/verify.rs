@@ -56,20 +56,20 @@ pub fn compare(expected: &BTreeMap<String, Value>, received: &BTreeMap<String, V
         match received.get(key) {
             None => {
                 verdict.missing += 1;
-                verdict.example(|| format!("{key} is missing"));
+                verdict.example(|| format!("{} is missing", cut(key)));
             }
             Some(received) => match difference(expected, received) {
                 None => verdict.equal += 1,
                 Some(difference) => {
                     verdict.different += 1;
-                    verdict.example(|| format!("{key} differs: {difference}"));
+                    verdict.example(|| format!("{} differs: {difference}", cut(key)));
                 }
             },
         }
     }
     for key in received.keys().filter(|key| !expected.contains_key(*key)) {
         verdict.extra += 1;
-        verdict.example(|| format!("{key} should not be there"));
+        verdict.example(|| format!("{} should not be there", cut(key)));
     }
     verdict
 }
@@ -102,11 +102,14 @@ fn difference_of(expected: Option<&Value>, received: Option<&Value>) -> Option<S
 }
 
 fn shortened(value: &Value) -> String {
-    let text = value.to_string();
+    cut(&value.to_string())
+}
+
+fn cut(text: &str) -> String {
     if text.chars().count() > 80 {
         text.chars().take(77).chain("...".chars()).collect()
     } else {
-        text
+        text.to_owned()
     }
 }
 
