@@ -54,7 +54,10 @@ impl Admin {
 
     /// The records that a connector's stream must emit on a first full read now, as JSON lines.
     pub fn truth(&self, api: &str, stream: &str) -> Result<String, String> {
-        self.mounted(api)?.truth(stream, self.now())
+        let mut lines = Vec::new();
+        let written = self.mounted(api)?.truth(stream, self.now(), &mut lines);
+        written.map_err(|e| e.to_string())?;
+        String::from_utf8(lines).map_err(|e| e.to_string())
     }
 
     /// The streams that have a truth.

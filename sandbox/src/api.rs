@@ -1,5 +1,7 @@
 //! What the frame asks of an emulated API.
 
+use std::io::{self, Write};
+
 use serde_json::Value;
 
 use crate::faults::Fault;
@@ -58,8 +60,9 @@ pub trait Api: Send + Sync + 'static {
     /// API's own. Returns what was done; the error is a sentence for the caller.
     fn change(&self, action: &str, body: &Value, now: i64) -> Result<Value, String>;
 
-    /// The records that a connector's stream must emit on a first full read, as JSON lines.
-    fn truth(&self, stream: &str, now: i64) -> Result<String, String>;
+    /// Writes the records that a connector's stream must emit on a first full read, as JSON
+    /// lines. An unknown stream is an error of kind `NotFound`.
+    fn truth(&self, stream: &str, now: i64, out: &mut dyn Write) -> io::Result<()>;
 
     /// The streams that [`Api::truth`] knows.
     fn streams(&self) -> Vec<&'static str>;

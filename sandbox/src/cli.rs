@@ -126,7 +126,9 @@ pub fn run() -> io::Result<()> {
                 clock_start: data.clock_start,
                 ..Options::default()
             };
-            print(&truth(&connector, &stream, &options)?)
+            let mut out = io::stdout().lock();
+            truth(&connector, &stream, &options, &mut out)?;
+            out.flush()
         }
     }
 }
@@ -152,12 +154,15 @@ pub fn config(connector: &str, base: &str) -> io::Result<String> {
     }
 }
 
-/// The truth of a stream of `connector` at the clock's start, as JSON lines.
-pub fn truth(connector: &str, stream: &str, options: &Options) -> io::Result<String> {
+/// Writes the truth of a stream of `connector` at the clock's start, as JSON lines.
+pub fn truth(
+    connector: &str,
+    stream: &str,
+    options: &Options,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match connector {
-        "source-stripe" => {
-            Stripe::new(options).truth(stream, options.clock_start).map_err(io::Error::other)
-        }
+        "source-stripe" => Stripe::new(options).truth(stream, options.clock_start, out),
         other => Err(unknown(other)),
     }
 }

@@ -32,6 +32,7 @@ mod walk;
 mod world;
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -236,8 +237,8 @@ impl Api for Stripe {
         Changes::new(&world, &self.shapes, now).run(action, &request)
     }
 
-    fn truth(&self, stream: &str, now: i64) -> Result<String, String> {
-        truth::stream_lines(self, stream, now)
+    fn truth(&self, stream: &str, now: i64, out: &mut dyn Write) -> io::Result<()> {
+        truth::write_lines(self, stream, now, out)
     }
 
     fn streams(&self) -> Vec<&'static str> {

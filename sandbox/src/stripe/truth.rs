@@ -4,6 +4,7 @@
 //! stream's expands, plus the columns that the connector adds. Nothing here goes through HTTP.
 
 use std::collections::HashSet;
+use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
@@ -132,6 +133,9 @@ const STREAMS: &[Stream] = &[
     plain("usage_records", Res::UsageRecord),
 ];
 
+/// Lines leave in parts of about that many bytes.
+const FULL: usize = 1 << 16;
+
 /// The streams that are not the objects of one kind.
 const OTHERS: [&str; 3] = ["balance", "discounts", "payout_balance_transactions"];
 
@@ -140,32 +144,141 @@ pub fn streams() -> Vec<&'static str> {
     STREAMS.iter().map(|s| s.name).chain(OTHERS).collect()
 }
 
-/// The expected records of a stream as JSON lines.
-pub fn stream_lines(stripe: &Stripe, name: &str, now: i64) -> Result<String, String> {
+/// Writes the expected records of a stream as JSON lines.
+pub fn write_lines(stripe: &Stripe, name: &str, now: i64, out: &mut dyn Write) -> io::Result<()> {
     // This one endpoint is gone from the newer versions, so its stream stays with an old one.
     let era = if name == "usage_records" { Era::Legacy } else { Era::Basil };
-    let mut out = Vec::new();
-    stripe.with_view(&stripe.platform, now, era, |ctx| lines(ctx, name, &mut out))?;
-    String::from_utf8(out).map_err(|e| e.to_string())
+    let mut lines = Lines { buffer: Vec::new(), out };
+    stripe.with_view(&stripe.platform, now, era, |ctx| lines.of_stream(ctx, name))?;
+    lines.flush()
 }
 
-fn lines(ctx: &Ctx<'_>, name: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    match name {
-        "balance" => {
-            let mut balance: Map<String, Value> =
-                serde_json::from_slice(&replies::balance(ctx)).unwrap_or_default();
-            balance.insert("snapshot_at".to_owned(), json!(ctx.now));
-            write(balance, out);
-        }
-        "discounts" => discounts(ctx, out),
-        "payout_balance_transactions" => payout_transactions(ctx, out),
-        _ => {
-            let stream = STREAMS.iter().find(|s| s.name == name);
-            let stream = stream.ok_or_else(|| format!("no stream {name:?}"))?;
-            living(ctx, stream.res).for_each(|key| record(ctx, stream, key, out));
+/// JSON lines on their way out: memory stays small however many there are.
+struct Lines<'a> {
+    buffer: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+impl Lines<'_> {
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Ends a line.
+    fn end(&mut self) -> io::Result<()> {
+        self.buffer.push(b'\n');
+        if self.buffer.len() < FULL { Ok(()) } else { self.flush() }
+    }
+
+    fn write(&mut self, record: Map<String, Value>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.buffer, &record)?;
+        self.end()
+    }
+
+    /// Adds columns to the object that ends the buffer.
+    fn append(&mut self, columns: &str) {
+        self.buffer.pop();
+        self.buffer.push(b',');
+        self.buffer.extend_from_slice(columns.as_bytes());
+        self.buffer.push(b'}');
+    }
+
+    fn of_stream(&mut self, ctx: &Ctx<'_>, name: &str) -> io::Result<()> {
+        match name {
+            "balance" => self.balance(ctx),
+            "discounts" => self.discounts(ctx),
+            "payout_balance_transactions" => self.payout_transactions(ctx),
+            _ => {
+                let unknown =
+                    || io::Error::new(io::ErrorKind::NotFound, format!("no stream {name:?}"));
+                let stream = STREAMS.iter().find(|s| s.name == name).ok_or_else(unknown)?;
+                living(ctx, stream.res).try_for_each(|key| self.record(ctx, stream, key))
+            }
         }
     }
-    Ok(())
+
+    fn balance(&mut self, ctx: &Ctx<'_>) -> io::Result<()> {
+        let mut balance: Map<String, Value> = serde_json::from_slice(&replies::balance(ctx))?;
+        balance.insert("snapshot_at".to_owned(), json!(ctx.now));
+        self.write(balance)
+    }
+
+    fn record(&mut self, ctx: &Ctx<'_>, stream: &Stream, key: Key) -> io::Result<()> {
+        let (res, start) = (stream.res, self.buffer.len());
+        ctx.write_object(res, key, stream.expand, &mut self.buffer);
+        let parent_created = || ctx.created(res.parent().unwrap_or(res), key.parent());
+        match stream.added {
+            Added::Nothing => {}
+            Added::Updated if res == Res::Product => {}
+            Added::Updated => self.append(&format!("\"updated\":{}", ctx.created(res, key))),
+            Added::ParentTime => self.append(&format!("\"updated\":{}", parent_created())),
+            Added::Item => self.append(&format!("\"subscription_updated\":{}", parent_created())),
+            Added::Customer => {
+                let customer = ctx.world.id(Res::Customer, key.parent());
+                let updated = parent_created();
+                self.append(&format!("\"customer\":\"{customer}\",\"updated\":{updated}"));
+            }
+            Added::Moved(fill) => {
+                let mut object = self.take(start)?;
+                fill(&mut object);
+                object.insert("updated".to_owned(), json!(ctx.created(res, key)));
+                return self.write(object);
+            }
+            Added::Parent(prefix) => {
+                let mut object = self.take(start)?;
+                if res == Res::InvoiceLine {
+                    legacy::line(&mut object);
+                }
+                add_parent(ctx, res, key, prefix, &mut object);
+                return self.write(object);
+            }
+        }
+        self.end()
+    }
+
+    /// Takes the object from the buffer's end as a tree.
+    fn take(&mut self, start: usize) -> io::Result<Map<String, Value>> {
+        let object = serde_json::from_slice(&self.buffer[start..])?;
+        self.buffer.truncate(start);
+        Ok(object)
+    }
+
+    /// Discounts of customers and of subscriptions, as they stand in those.
+    fn discounts(&mut self, ctx: &Ctx<'_>) -> io::Result<()> {
+        let of_customers = living(ctx, Res::Customer)
+            .filter_map(|key| ctx.object(Res::Customer, key, &[]).remove("discount"));
+        let of_subscriptions = living(ctx, Res::Subscription).flat_map(|key| {
+            let discounts = ctx.object(Res::Subscription, key, &["discounts"]).remove("discounts");
+            discounts.and_then(|all| all.as_array().cloned()).unwrap_or_default()
+        });
+        let mut seen = HashSet::new();
+        for discount in of_customers.chain(of_subscriptions) {
+            let Value::Object(mut record) = discount else { continue };
+            if record.get("id").is_some_and(|id| seen.insert(id.clone())) {
+                legacy::discount(&mut record);
+                let start = record.get("start").cloned().unwrap_or_default();
+                record.insert("updated".to_owned(), start);
+                self.write(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The transactions of each automatic payout.
+    fn payout_transactions(&mut self, ctx: &Ctx<'_>) -> io::Result<()> {
+        for payout in living(ctx, Res::Payout).filter(|key| links::is_automatic(*key)) {
+            let (id, created) =
+                (ctx.world.id(Res::Payout, payout), ctx.created(Res::Payout, payout));
+            for transaction in links::transactions_of_payout(ctx.world, payout).rev() {
+                ctx.write_object(Res::BalanceTransaction, transaction, &[], &mut self.buffer);
+                self.append(&format!("\"payout\":\"{id}\",\"updated\":{created}"));
+                self.end()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All living objects of a kind that a full read reaches, newest parents first.
@@ -196,38 +309,6 @@ fn all<'a>(ctx: &'a Ctx<'a>, res: Res) -> impl Iterator<Item = Key> + 'a {
     items.filter(|(res, key)| !ctx.is_deleted(*res, *key)).map(|(_, key)| key)
 }
 
-fn record(ctx: &Ctx<'_>, stream: &Stream, key: Key, out: &mut Vec<u8>) {
-    let (res, start) = (stream.res, out.len());
-    ctx.write_object(res, key, stream.expand, out);
-    let parent_created = || ctx.created(res.parent().unwrap_or(res), key.parent());
-    match stream.added {
-        Added::Nothing => {}
-        Added::Updated if res == Res::Product => {}
-        Added::Updated => append(out, &format!("\"updated\":{}", ctx.created(res, key))),
-        Added::ParentTime => append(out, &format!("\"updated\":{}", parent_created())),
-        Added::Item => append(out, &format!("\"subscription_updated\":{}", parent_created())),
-        Added::Customer => {
-            let customer = ctx.world.id(Res::Customer, key.parent());
-            append(out, &format!("\"customer\":\"{customer}\",\"updated\":{}", parent_created()));
-        }
-        Added::Moved(fill) => {
-            let mut object = tree(out, start);
-            fill(&mut object);
-            object.insert("updated".to_owned(), json!(ctx.created(res, key)));
-            return write(object, out);
-        }
-        Added::Parent(prefix) => {
-            let mut object = tree(out, start);
-            if res == Res::InvoiceLine {
-                legacy::line(&mut object);
-            }
-            add_parent(ctx, res, key, prefix, &mut object);
-            return write(object, out);
-        }
-    }
-    out.push(b'\n');
-}
-
 fn add_parent(ctx: &Ctx<'_>, res: Res, key: Key, prefix: &str, object: &mut Map<String, Value>) {
     let of = res.parent().unwrap_or(res);
     let created = ctx.created(of, key.parent());
@@ -238,59 +319,4 @@ fn add_parent(ctx: &Ctx<'_>, res: Res, key: Key, prefix: &str, object: &mut Map<
         let expires = ctx.object(of, key.parent(), &[]).get("expires_at").cloned();
         object.insert(format!("{prefix}_expires_at"), expires.unwrap_or_default());
     }
-}
-
-/// Discounts of customers and of subscriptions, as they stand in those.
-fn discounts(ctx: &Ctx<'_>, out: &mut Vec<u8>) {
-    let mut seen = HashSet::new();
-    let mut emit = |discount: &Value| {
-        let Value::Object(discount) = discount else { return };
-        if !discount.get("id").is_some_and(|id| seen.insert(id.clone())) {
-            return;
-        }
-        let mut record = discount.clone();
-        legacy::discount(&mut record);
-        let start = record.get("start").cloned().unwrap_or_default();
-        record.insert("updated".to_owned(), start);
-        write(record, out);
-    };
-    for customer in living(ctx, Res::Customer) {
-        ctx.object(Res::Customer, customer, &[]).get("discount").into_iter().for_each(&mut emit);
-    }
-    for subscription in living(ctx, Res::Subscription) {
-        let object = ctx.object(Res::Subscription, subscription, &["discounts"]);
-        object.get("discounts").and_then(Value::as_array).into_iter().flatten().for_each(&mut emit);
-    }
-}
-
-/// The transactions of each automatic payout.
-fn payout_transactions(ctx: &Ctx<'_>, out: &mut Vec<u8>) {
-    for payout in living(ctx, Res::Payout).filter(|key| links::is_automatic(*key)) {
-        let (id, created) = (ctx.world.id(Res::Payout, payout), ctx.created(Res::Payout, payout));
-        for transaction in links::transactions_of_payout(ctx.world, payout).rev() {
-            ctx.write_object(Res::BalanceTransaction, transaction, &[], out);
-            append(out, &format!("\"payout\":\"{id}\",\"updated\":{created}"));
-            out.push(b'\n');
-        }
-    }
-}
-
-/// Adds columns to the object that ends the buffer.
-fn append(out: &mut Vec<u8>, columns: &str) {
-    out.pop();
-    out.push(b',');
-    out.extend_from_slice(columns.as_bytes());
-    out.push(b'}');
-}
-
-/// Takes the object from the buffer's end as a tree.
-fn tree(out: &mut Vec<u8>, start: usize) -> Map<String, Value> {
-    let object = serde_json::from_slice(&out[start..]).unwrap_or_default();
-    out.truncate(start);
-    object
-}
-
-fn write(record: Map<String, Value>, out: &mut Vec<u8>) {
-    out.extend_from_slice(Value::Object(record).to_string().as_bytes());
-    out.push(b'\n');
 }

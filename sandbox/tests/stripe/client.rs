@@ -88,8 +88,11 @@ impl Client {
     }
 
     pub fn truth(&self, stream: &str) -> Vec<Value> {
-        let lines = self.stripe.truth(stream, self.now).unwrap_or_else(|e| panic!("{stream}: {e}"));
-        lines.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
+        let mut lines = Vec::new();
+        let written = self.stripe.truth(stream, self.now, &mut lines);
+        assert!(written.is_ok(), "{stream}: {written:?}");
+        let lines = lines.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).unwrap_or_default()).collect()
     }
 
     pub fn change(&self, action: &str, body: Value) -> Value {

@@ -197,7 +197,7 @@ fn every_stream_has_a_truth() {
     for stream in streams {
         assert!(!client.truth(stream).is_empty(), "{stream}");
     }
-    assert!(client.stripe.truth("nothing", client.now).is_err());
+    assert!(client.stripe.truth("nothing", client.now, &mut Vec::new()).is_err());
 }
 
 #[test]

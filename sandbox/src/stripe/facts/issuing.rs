@@ -41,7 +41,8 @@ pub fn transaction(ctx: &Ctx<'_>, key: Key, vars: &mut Vars) {
     let known = key.0 < world.base_count(Res::Authorization);
     vars.opt("authorization", Res::Authorization, known.then_some(key));
     let dispute = Key(key.0 / 3);
-    let disputed = known && key.0 % 3 == 0 && dispute.0 < world.base_count(Res::IssuingDispute);
+    let disputed =
+        known && key.0.is_multiple_of(3) && dispute.0 < world.base_count(Res::IssuingDispute);
     vars.opt("dispute", Res::IssuingDispute, disputed.then_some(dispute));
 }
 
