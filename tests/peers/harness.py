@@ -112,7 +112,8 @@ class Sandbox:
     def requests(self) -> "Requests":
         """The API requests answered since the start or the last reset."""
         with self._open("GET", "/_admin/counters") as response:
-            return Requests.of(json.load(response))
+            counters = json.load(response)
+        return Requests(counters["total"], counters["by_status"])
 
     def reset_counters(self) -> None:
         self._open("POST", "/_admin/reset-counters", {}).close()
@@ -136,18 +137,10 @@ class Sandbox:
 
 @dataclass
 class Requests:
-    """Answers by status; a connection that was reset without an answer has a name in its place."""
+    """How many requests were answered with which status, `reset` for a connection cut instead."""
 
     total: int
     by_status: dict[str, int]
-
-    @classmethod
-    def of(cls, counters: dict[str, Any]) -> "Requests":
-        by_status: dict[str, int] = {}
-        for statuses in counters["by_path"].values():
-            for status, count in statuses.items():
-                by_status[status] = by_status.get(status, 0) + count
-        return cls(sum(by_status.values()), by_status)
 
 
 # --- connectors ----------------------------------------------------------------------------
