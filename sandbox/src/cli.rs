@@ -134,10 +134,10 @@ pub fn run() -> io::Result<()> {
 }
 
 fn run_server(options: Options) -> io::Result<()> {
-    let mut server = Server::start(options)?;
+    let server = Server::start(options)?;
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", server.url())?;
-    if let Some(path) = server.keep_certificate()? {
+    if let Some(path) = server.certificate() {
         writeln!(out, "certificate {}", path.display())?;
     }
     out.flush()?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -79,16 +79,6 @@ impl Server {
     /// Stops the server and closes its connections.
     pub fn stop(self) {
         drop(self);
-    }
-
-    /// Keeps the certificate file when the process is killed without unwinding.
-    pub(crate) fn keep_certificate(&mut self) -> io::Result<Option<PathBuf>> {
-        self.certificate()
-            .map(|path| {
-                let kept = path.with_extension("pem");
-                std::fs::copy(path, &kept).map(|_| kept)
-            })
-            .transpose()
     }
 }
 

@@ -72,6 +72,9 @@ impl Profile {
     pub fn rough() -> Self {
         Self {
             too_many: 0.05,
+            // Locks carry no header, so that half of all 429 have one.
+            lock_timeout_share: 0.1,
+            retry_after_share: 0.55,
             server_error: 0.02,
             reset: 0.01,
             truncate: 0.01,

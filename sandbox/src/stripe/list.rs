@@ -159,6 +159,13 @@ fn cursor(
         .filter_map(|res| Some((*res, living(ctx, *res, id)?)))
         .find(|item| in_scope(item) && is_kept(ctx, *item));
     match (found, kinds.first()) {
+        (None, Some(Res::Event))
+            if ctx.world.key(Res::Event, id).is_some_and(|key| ctx.was(Res::Event, key)) =>
+        {
+            let message =
+                format!("No such event: '{id}'; it has aged out of the retention policy.");
+            Err(Error::invalid(400, message).code("resource_missing").param(name))
+        }
         (None, Some(res)) => Err(Error::missing(400, res.def().object, id, name)),
         (found, _) => Ok(found),
     }

@@ -47,7 +47,7 @@ use context::Ctx;
 use error::Error;
 use query::Query;
 use request::Request;
-use resource::{PLATFORM, Res};
+use resource::Res;
 use route::Route;
 use shape::Shapes;
 use version::Era;
@@ -55,11 +55,6 @@ use world::World;
 
 /// The emulated Stripe: a platform account and its connected accounts.
 pub struct Stripe {
-    seed: u64,
-    rows: u64,
-    clock_start: i64,
-    event_delay: i64,
-    version: String,
     shapes: Shapes,
     platform: Arc<World>,
     connected: Mutex<HashMap<String, Arc<World>>>,
@@ -67,7 +62,7 @@ pub struct Stripe {
 
 /// The configuration of `source-stripe` for a sandbox at `base`, as JSON.
 pub fn connector_config(base: &str) -> Value {
-    let account = World::new(0, 1, PLATFORM, crate::clock::DEFAULT_START, 0, "").account_id;
+    let account = World::platform(&Options::default()).account_id;
     json!({
         "account_id": account,
         "client_secret": "sk_test_sandbox_0123456789abcdef",
@@ -81,17 +76,10 @@ pub fn connector_config(base: &str) -> Value {
 impl Stripe {
     /// The data of the options' seed, rows and clock start.
     pub fn new(options: &Options) -> Self {
-        let (seed, rows, start) = (options.seed, options.rows, options.clock_start);
-        let (delay, version) = (i64::from(options.event_delay), options.account_version.clone());
         Self {
-            seed,
-            rows,
-            clock_start: start,
-            event_delay: delay,
             // The templates are part of the program; a test compiles them all.
             shapes: Shapes::compile().expect("the built-in shapes compile"),
-            platform: Arc::new(World::new(seed, rows, PLATFORM, start, delay, &version)),
-            version,
+            platform: Arc::new(World::platform(options)),
             connected: Mutex::default(),
         }
     }
@@ -106,18 +94,8 @@ impl Stripe {
             return None;
         }
         let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = connected.entry(id.to_owned()).or_insert_with(|| {
-            let world = World::new(
-                self.seed,
-                self.rows,
-                key,
-                self.clock_start,
-                self.event_delay,
-                &self.version,
-            );
-            Arc::new(world)
-        });
-        Some(world.clone())
+        let new = || Arc::new(self.platform.connected(key));
+        Some(connected.entry(id.to_owned()).or_insert_with(new).clone())
     }
 
     fn respond(&self, call: &Call<'_>, version: &str) -> Result<Vec<u8>, Error> {
@@ -206,7 +184,7 @@ impl Api for Stripe {
     }
 
     fn answer(&self, call: &Call<'_>) -> Reply {
-        let version = call.header("stripe-version").unwrap_or(&self.version).to_owned();
+        let version = call.header("stripe-version").unwrap_or(&self.platform.version).to_owned();
         let mut reply = match self.respond(call, &version) {
             Ok(body) => Reply { status: 200, headers: Vec::new(), body },
             Err(error) => Reply { status: error.status, headers: Vec::new(), body: error.body() },

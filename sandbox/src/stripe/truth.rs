@@ -144,12 +144,17 @@ pub fn streams() -> Vec<&'static str> {
     STREAMS.iter().map(|s| s.name).chain(OTHERS).collect()
 }
 
-/// Writes the expected records of a stream as JSON lines.
+/// Writes the expected records of a stream as JSON lines; `STREAM@acct_…` is that of a connected
+/// account.
 pub fn write_lines(stripe: &Stripe, name: &str, now: i64, out: &mut dyn Write) -> io::Result<()> {
+    let (name, account) = name.split_once('@').unwrap_or((name, &stripe.platform.account_id));
+    let world = stripe.account(account).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, format!("no account {account:?}"))
+    })?;
     // This one endpoint is gone from the newer versions, so its stream stays with an old one.
     let era = if name == "usage_records" { Era::Legacy } else { Era::Basil };
     let mut lines = Lines { buffer: Vec::new(), out };
-    stripe.with_view(&stripe.platform, now, era, |ctx| lines.of_stream(ctx, name))?;
+    stripe.with_view(&world, now, era, |ctx| lines.of_stream(ctx, name))?;
     lines.flush()
 }
 

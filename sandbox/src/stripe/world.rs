@@ -6,6 +6,7 @@ use super::ids;
 use super::overlay::Overlay;
 use super::resource::{CLOCKED, Key, PLATFORM, Res, Size};
 use crate::hash;
+use crate::options::Options;
 
 /// 2020-01-01T00:00:00Z: the oldest base objects.
 const OLDEST: i64 = 1_577_836_800;
@@ -19,6 +20,7 @@ const ACCOUNT_SALT: u64 = 0x5a17_acc0_0007;
 
 /// One account's data.
 pub struct World {
+    seed: u64,
     /// Seed and account in one word.
     pub salt: u64,
     /// Size of the large collections.
@@ -35,37 +37,51 @@ pub struct World {
     pub event_delay: i64,
     /// Changes made by admin calls.
     pub overlay: RwLock<Overlay>,
+    own_created: i64,
     start: i64,
     end: i64,
 }
 
 impl World {
-    /// The data of account `own` ([`PLATFORM`] or a connected account).
-    pub fn new(
-        seed: u64,
-        rows: u64,
-        own: Key,
-        clock_start: i64,
-        event_delay: i64,
-        version: &str,
-    ) -> Self {
-        let end = clock_start - QUIET;
-        let rows = if own == PLATFORM { rows.max(1) } else { (rows / 20).max(10) };
+    /// The data of the platform's own account.
+    pub fn platform(options: &Options) -> Self {
         let mut world = Self {
-            salt: hash::join(hash::mix(seed), own.0),
-            rows,
+            seed: options.seed,
+            salt: hash::join(hash::mix(options.seed), PLATFORM.0),
+            rows: options.rows.max(1),
+            own: PLATFORM,
+            account_id: String::new(),
+            version: options.account_version.clone(),
+            clock_start: options.clock_start,
+            event_delay: i64::from(options.event_delay),
+            overlay: RwLock::default(),
+            own_created: 0,
+            start: OLDEST.min(options.clock_start - QUIET - 60 * DAY),
+            end: options.clock_start - QUIET,
+        };
+        world.own_created = world.start;
+        world.filled()
+    }
+
+    /// The data of a connected account: smaller, and as old as the platform says.
+    pub fn connected(&self, own: Key) -> Self {
+        let world = Self {
+            salt: hash::join(hash::mix(self.seed), own.0),
+            rows: (self.rows / 20).max(10),
             own,
             account_id: String::new(),
-            version: version.to_owned(),
-            clock_start,
-            event_delay,
+            version: self.version.clone(),
             overlay: RwLock::default(),
-            start: OLDEST.min(end - 60 * DAY),
-            end,
+            own_created: self.base_created(Res::Account, own),
+            ..*self
         };
-        world.account_id = world.id(Res::Account, own);
-        world.overlay = RwLock::new(Overlay::new(&world));
-        world
+        world.filled()
+    }
+
+    fn filled(mut self) -> Self {
+        self.account_id = self.id(Res::Account, self.own);
+        self.overlay = RwLock::new(Overlay::new(&self));
+        self
     }
 
     /// Whether this is the platform's own data, with connected accounts.
@@ -137,7 +153,7 @@ impl World {
     /// When an original object was created, unix seconds. Grows with the key.
     pub fn base_created(&self, res: Res, key: Key) -> i64 {
         match res.def().size {
-            _ if key == PLATFORM => self.start,
+            _ if res == Res::Account && key == self.own => self.own_created,
             _ if key.0 >= CLOCKED && res.parent().is_none() => {
                 self.clock_start - DAY * (1 + (key.0 - CLOCKED) as i64 % 16)
             }
@@ -237,7 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn world(rows: u64) -> World {
-        World::new(1, rows, PLATFORM, DEFAULT_START, 20, "2024-06-20")
+        World::platform(&Options { rows, ..Options::default() })
     }
 
     proptest! {
@@ -285,7 +301,7 @@ mod tests {
 
     #[test]
     fn accounts_keep_their_id_under_any_seed() {
-        let id = |seed| World::new(seed, 10, PLATFORM, DEFAULT_START, 20, "2024-06-20").account_id;
+        let id = |seed| World::platform(&Options { seed, ..Options::default() }).account_id;
         assert_eq!(id(1), id(2));
     }
 

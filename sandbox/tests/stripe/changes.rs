@@ -66,7 +66,9 @@ fn events_show_after_a_while_and_fade_after_thirty_days() {
     client.now += 31 * 86_400;
     assert!(!shows(&client));
     assert_eq!(client.error(&format!("/v1/events/{id}")).0, 404);
-    assert_eq!(client.error(&format!("/v1/events?starting_after={id}")).0, 400);
+    let (status, error) = client.error(&format!("/v1/events?starting_after={id}"));
+    assert_eq!((status, &error["code"]), (400, &json!("resource_missing")));
+    assert!(error["message"].as_str().is_some_and(|m| m.contains("aged out")));
 }
 
 #[test]

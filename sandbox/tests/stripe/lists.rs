@@ -304,6 +304,13 @@ fn connected_accounts_have_their_own_data() {
     assert!(!theirs.is_empty() && theirs.len() < platform.len());
     assert!(ids(&theirs).iter().all(|id| !ids(&platform).contains(id)));
     assert!(client.all("/v1/accounts", 100).is_empty());
+    let account = accounts[0]["id"].as_str().unwrap_or_default();
+    assert_eq!(ids(&client.truth(&format!("customers@{account}"))), ids(&theirs));
+    let cards = client.truth(&format!("external_account_bank_accounts@{account}"));
+    let listed =
+        client.all(&format!("/v1/accounts/{account}/external_accounts?object=bank_account"), 10);
+    assert_eq!(ids(&cards), ids(&listed));
+    assert!(cards.iter().all(|card| card["updated"] == accounts[0]["created"]));
     assert!(!client.all("/v1/charges", 100).is_empty());
     client.account = Some("acct_unknown".to_owned());
     assert_eq!(code(&client.error("/v1/customers")), (403, "account_invalid", ""));

@@ -8,7 +8,7 @@ use crate::stripe::resource::{Key, PLATFORM};
 use crate::stripe::world::World;
 
 fn world() -> World {
-    World::new(3, 600, PLATFORM, crate::clock::DEFAULT_START, 20, "2024-06-20")
+    World::platform(&crate::Options { seed: 3, rows: 600, ..crate::Options::default() })
 }
 
 /// A few objects of a kind: the first, some in the middle, one added later, one of a test clock.
