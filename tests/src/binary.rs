@@ -7,14 +7,17 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 /// The executable of a connector, of the profile and in the folder that the tests were built in.
-/// Cargo is asked once a process whether it is fresh.
+/// Cargo is asked once a process whether it is fresh. Panics if it cannot be built.
 pub fn of(connector: &'static str) -> PathBuf {
-    static BUILT: Mutex<Option<HashMap<&'static str, PathBuf>>> = Mutex::new(None);
+    static BUILT: Mutex<Option<HashMap<&'static str, Result<PathBuf, String>>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    built.get_or_insert_default().entry(connector).or_insert_with(|| build(connector)).clone()
+    let path = built.get_or_insert_default().entry(connector).or_insert_with(|| build(connector));
+    let path = path.clone();
+    drop(built);
+    path.unwrap_or_else(|why| panic!("cargo could not build {connector}:\n{why}"))
 }
 
-fn build(connector: &str) -> PathBuf {
+fn build(connector: &str) -> Result<PathBuf, String> {
     let tests = std::env::current_exe().expect("the path of the tests");
     // target/PROFILE/deps/tests-…
     let folder = tests.ancestors().nth(2).expect("a target folder");
@@ -31,10 +34,9 @@ fn build(connector: &str) -> PathBuf {
         .output()
         .expect("cargo can be run");
     let path = folder.join(connector);
-    assert!(
-        output.status.success() && path.is_file(),
-        "cargo could not build {connector}:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    path
+    if output.status.success() && path.is_file() {
+        Ok(path)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }

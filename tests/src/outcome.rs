@@ -194,11 +194,16 @@ impl Outcome {
         catalog.unwrap_or_else(|| panic!("no catalog\n{}", self.summary()))
     }
 
-    /// The end and everything but records and catalogs, for messages of failed assertions.
+    /// The end, and of the output what tells of trouble: for messages of failed assertions.
     pub fn summary(&self) -> String {
-        let is_short = |line: &&str| !line.starts_with(r#"{"type":"RECORD"#) && line.len() < 3000;
-        let lines: Vec<&str> = self.text.lines().filter(is_short).collect();
-        let shown = lines[lines.len().saturating_sub(60)..].join("\n");
+        let tells = |line: &&str| {
+            let is_status = line.contains("STREAM_STATUS") && !line.contains("INCOMPLETE");
+            let others = ["RECORD", "STATE", "CATALOG", "SPEC"];
+            let is = |kind: &&str| line.starts_with(&format!(r#"{{"type":"{kind}""#));
+            !is_status && !others.iter().any(is)
+        };
+        let lines: Vec<&str> = self.text.lines().filter(tells).collect();
+        let shown = lines[lines.len().saturating_sub(30)..].join("\n");
         let (code, signal) = (self.code, self.signal);
         format!("exit code {code:?}, signal {signal:?}\n{shown}\nstderr: {}", self.stderr)
     }

