@@ -115,7 +115,7 @@ pub fn persons(world: &World, account: Key) -> u64 {
 }
 
 pub fn external_cards(world: &World, account: Key) -> u64 {
-    if account == PLATFORM { 2 } else { pick(world, account, 17, &[0, 0, 1], 1) }
+    if account == PLATFORM { 3 } else { pick(world, account, 17, &[0, 0, 1], 1) }
 }
 
 pub fn external_bank_accounts(world: &World, account: Key) -> u64 {

@@ -111,6 +111,16 @@ fn lists_are_the_truth_at_any_page_size() {
 }
 
 #[test]
+fn tiny_data_is_whole_too() {
+    for rows in [1, 3, 8] {
+        let client = Client::new(rows);
+        for (stream, url) in LISTS {
+            assert_eq!(ids(&client.all(url, 2)), ids(&client.truth(stream)), "{stream} of {rows}");
+        }
+    }
+}
+
+#[test]
 fn children_are_the_truth() {
     let client = Client::new(230);
     for (stream, parents, url) in CHILDREN {
