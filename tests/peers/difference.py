@@ -5,21 +5,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-_ABSENT = object()
+ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Intended:
-    """A difference that is meant to be there: which stream ("*" for all), which field, and why.
+    """A difference that is meant to be there: its name, why, and how to recognise it.
 
-    `holds` looks at both values (None where a field is absent) and says whether the difference is
-    really the one described; anything else in that field still counts.
+    `holds` sees the stream, the path of the field (array indices as []) and both values, ABSENT
+    where the field is missing. What it does not recognise counts as unexplained.
     """
 
-    stream: str
-    path: str
+    name: str
     why: str
-    holds: Callable[[Any, Any], bool] = lambda ours, theirs: True
+    holds: Callable[[str, str, Any, Any], bool]
 
 
 @dataclass
@@ -53,21 +52,23 @@ class Difference:
 
 
 def compare(stream: str, ours: Readings, theirs: Readings, table: Iterable[Intended]) -> Difference:
-    """Compares two readings of one stream; fields are counted once for each record they differ in."""
-    explanations = {entry.path: entry for entry in table if entry.stream in ("*", stream)}
+    """Compares two readings of one stream.
+
+    Intended differences are counted by name, unexplained ones by field, each field once a record.
+    """
+    table = list(table)
     result = Difference(
         only_ours=sorted(ours.by_id.keys() - theirs.by_id.keys()),
         only_theirs=sorted(theirs.by_id.keys() - ours.by_id.keys()),
     )
     for key in ours.by_id.keys() & theirs.by_id.keys():
-        paths = {}
+        fields = set()
         for path, left, right in walk(ours.by_id[key], theirs.by_id[key]):
-            paths.setdefault(path, (left, right))
-        for path, (left, right) in paths.items():
-            entry = explanations.get(path)
-            if entry and entry.holds(_plain(left), _plain(right)):
-                result.intended[path] += 1
-            else:
+            name = next((entry.name for entry in table if entry.holds(stream, path, left, right)), None)
+            if name:
+                result.intended[name] += 1
+            elif path not in fields:
+                fields.add(path)
                 result.unexplained[path] += 1
                 result.samples.setdefault(path, f"{key}: ours {_show(left)}, theirs {_show(right)}")
     return result
@@ -78,7 +79,7 @@ def walk(left: Any, right: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
     if isinstance(left, dict) and isinstance(right, dict):
         for key in left.keys() | right.keys():
             inner = f"{path}.{key}" if path else key
-            yield from walk(left.get(key, _ABSENT), right.get(key, _ABSENT), inner)
+            yield from walk(left.get(key, ABSENT), right.get(key, ABSENT), inner)
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for one, other in zip(left, right):
             yield from walk(one, other, f"{path}[]")
@@ -87,10 +88,6 @@ def walk(left: Any, right: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
         yield path, left, right
 
 
-def _plain(value: Any) -> Any:
-    return None if value is _ABSENT else value
-
-
 def _show(value: Any) -> str:
-    text = "absent" if value is _ABSENT else repr(value)
+    text = "absent" if value is ABSENT else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
