@@ -362,7 +362,10 @@ impl Client {
                 return Err(Error::config(format!("{} cannot be used: {why}.", self.host())).into());
             }
             Err(Broken::Network(why)) => {
-                let error = Error::transient(format!("{} cannot be reached: {why}.", self.host()));
+                let error = Error::transient(format!(
+                    "{} cannot be reached: {why}. Check the network, a proxy or firewall in between, and the API address in the configuration.",
+                    self.host()
+                ));
                 self.again(request, tries, None, error).await?;
                 return Ok(None);
             }

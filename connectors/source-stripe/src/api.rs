@@ -180,6 +180,10 @@ fn errors(missing: OnMissingPermission) -> ErrorTable {
         Rule::new(Action::Empty).status([400]).contains("line items").endpoint("/v1/checkout/sessions/{id}/line_items"),
         Rule::new(Action::Empty).status([400]).endpoint("/v1/subscription_items/{id}/usage_record_summaries").contains("metered"),
         Rule::new(Action::Empty).status([400]).endpoint("/v1/subscription_items/{id}/usage_record_summaries").contains("usage"),
+        Rule::new(Action::Empty)
+            .status([400])
+            .contains("automatic transfers")
+            .endpoint("/v1/balance_transactions"),
         Rule::new(forbidden).status([403])
             .advice("Give the key this permission in Stripe's dashboard (Developers, API keys), leave the stream out, or set on_missing_permission to skip."),
         Rule::new(Action::Fail(System)).status([400]).code(["parameter_unknown"])

@@ -12,7 +12,6 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 
 use crate::api::{objects, paginator};
-use crate::children::Family;
 use crate::config::IncrementalMode;
 use crate::events::Change;
 use crate::rows::{Rows, Shape};
@@ -163,8 +162,7 @@ impl Follower<'_> {
         shape: &Shape,
         new_only: bool,
     ) -> Result<(), Failure> {
-        let family =
-            Family { api: &self.read.member.api, children, shape, reading: self.reading() };
+        let family = self.read.family(children, shape);
         let list = match &children.parent {
             Parent::List(list) => Some(list),
             Parent::Account => None,
@@ -250,7 +248,7 @@ impl Follower<'_> {
         let wanted: HashMap<&str, i64> = chunk
             .iter()
             .filter(|change| {
-                !change.deleted && !(change.payload.is_some() && self.payload_will_do(change))
+                !(change.deleted || change.payload.is_some() && self.payload_will_do(change))
             })
             .filter(|change| {
                 change.created.is_some_and(|created| created >= self.watermark - OVERLAP)

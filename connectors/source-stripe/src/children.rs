@@ -34,6 +34,8 @@ struct Nested<'a> {
 pub struct Family<'a> {
     /// The API.
     pub api: &'a Api,
+    /// The API version that parents and children are asked in, if not the usual one.
+    pub version: Option<&'static str>,
     /// Where children are.
     pub children: &'static Children,
     /// What their rows look like.
@@ -109,7 +111,7 @@ impl Family<'_> {
             }
             Place::Endpoint { path, params } => {
                 let Some(id) = fields(parent, ["id"])[0].and_then(plain) else { return Ok(()) };
-                let mut request = self.api.list(&path.replace("{id}", &id), path);
+                let mut request = self.request(&path.replace("{id}", &id), path);
                 for (name, value) in params {
                     request = request.query(*name, value.replace("{id}", &id));
                 }
@@ -135,7 +137,15 @@ impl Family<'_> {
         let (true, Some(url)) = (nested.has_more, nested.url) else { return Ok(()) };
         let last =
             nested.data.last().and_then(|child| fields(child.get(), ["id"])[0]).and_then(plain);
-        self.pages(self.api.list(&url, endpoint_of(field)), last, take).await
+        self.pages(self.request(&url, endpoint_of(field)), last, take).await
+    }
+
+    fn request(&self, path: &str, endpoint: &'static str) -> Request {
+        let request = self.api.list(path, endpoint);
+        match self.version {
+            Some(version) => request.header("stripe-version", version),
+            None => request,
+        }
     }
 
     async fn pages(

@@ -113,8 +113,6 @@ impl Feed {
             self.interests.iter().map(|interest| interest.since).min().unwrap_or(self.until);
         let window = Span::new(since, self.until);
         if !window.is_empty() && !self.interests.is_empty() {
-            let types: BTreeSet<&str> = fold.by_type.keys().copied().collect();
-            let types: Vec<&str> = types.into_iter().collect();
             let probe = self.probe(window).await?;
             let quiet = probe.value(0) != Some("true");
             if quiet {
@@ -124,8 +122,9 @@ impl Feed {
                 self.walk(window, &[], &fold).await?;
             } else {
                 drop(probe);
+                let batches = fold.batches();
                 let mut walks = Vec::new();
-                for batch in types.chunks(TYPES) {
+                for batch in &batches {
                     walks.push(self.walk(window, batch, &fold));
                 }
                 futures::future::try_join_all(walks).await?;
@@ -202,6 +201,23 @@ impl<'i> Fold<'i> {
             streams.push(stream);
         }
         Fold { by_type, streams, version, sequence: 0.into(), kept: 0.into() }
+    }
+
+    /// All types in as few requests as may be. The types of a topic stay together: the
+    /// order of an object's events in one list tells which is the newest of a second.
+    fn batches(&self) -> Vec<Vec<&'static str>> {
+        let mut batches: Vec<Vec<&'static str>> = vec![Vec::new()];
+        let mut known = BTreeSet::new();
+        for stream in &self.streams {
+            let new: Vec<_> =
+                stream.topic.types.iter().copied().filter(|kind| known.insert(*kind)).collect();
+            match batches.last_mut() {
+                Some(batch) if batch.len() + new.len() <= TYPES => batch.extend(new),
+                _ => batches.push(new),
+            }
+        }
+        batches.retain(|batch| !batch.is_empty());
+        batches
     }
 
     /// Which part of a page's events is of interest.

@@ -100,8 +100,12 @@ impl<'s> Rows<'s> {
         }
         self.columns.clear();
         self.columns.flag("is_deleted", true);
-        if self.shape.time != Time::Own && (self.shape.has_updated || self.shape.link.is_none()) {
-            self.columns.int("updated", at);
+        match self.shape.link {
+            Some(link) => link("{}", object, Some(at), &mut self.columns),
+            None if self.shape.has_updated && self.shape.time != Time::Own => {
+                self.columns.int("updated", at);
+            }
+            None => {}
         }
         self.finish(object);
     }

@@ -66,7 +66,7 @@ impl Source for SourceStripe {
     }
 
     async fn discover(&self, _: Config, _: Context) -> Result<Catalog> {
-        Ok(Catalog::new(STREAMS.iter().map(definition).collect()))
+        Ok(Catalog::new(STREAMS.iter().map(|def| definition(def)).collect()))
     }
 
     async fn read(
@@ -81,6 +81,7 @@ impl Source for SourceStripe {
         let workers = shared.config.num_workers.0 as usize;
         let streams = STREAMS
             .iter()
+            .copied()
             .map(|def| {
                 Arc::new(StripeStream { def, shared: shared.clone() }) as Arc<dyn cdk::read::Stream>
             })
@@ -184,7 +185,7 @@ fn interests(
         catalog.streams.iter().filter(|stream| stream.sync_mode == SyncMode::Incremental);
     let wanted = configured.filter_map(|stream| {
         let name = stream.descriptor();
-        let def = STREAMS.iter().find(|def| def.name == name.name)?;
+        let def = STREAMS.iter().copied().find(|def| def.name == name.name)?;
         let saved = saved(def, state.stream(&name), api.account(), true).ok()?;
         let since = follows_since(def, &saved, config, until)?;
         Some(Interest { def, since, payload: config.incremental_mode == IncrementalMode::Payload })
@@ -220,7 +221,7 @@ async fn connected(api: &Api) -> Result<Vec<String>> {
 
 /// The lists that `check` looks at, each with its streams.
 fn probes() -> impl Iterator<Item = (&'static Def, &'static str)> {
-    STREAMS.iter().filter_map(|def| match &def.rows {
+    STREAMS.iter().copied().filter_map(|def| match &def.rows {
         Rows::List(list) if list.version == Version::Any => Some((def, list.path)),
         _ => None,
     })

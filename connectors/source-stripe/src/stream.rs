@@ -310,13 +310,29 @@ impl MemberRead<'_> {
     }
 
     fn versioned(&self, request: Request, list: &List) -> Request {
+        match self.version(list) {
+            Some(version) => request.header("stripe-version", version),
+            None => request,
+        }
+    }
+
+    /// The API version for a list that cannot be asked in the configured one.
+    fn version(&self, list: &List) -> Option<&'static str> {
         let own = self.config().api_version.as_str();
-        let version = match list.version {
-            Version::AtLeast(bound) if own < bound => bound,
-            Version::AtMost(bound) if own > bound => bound,
-            _ => return request,
+        match list.version {
+            Version::AtLeast(bound) if own < bound => Some(bound),
+            Version::AtMost(bound) if own > bound => Some(bound),
+            _ => None,
+        }
+    }
+
+    /// The children of this account's objects, with their rows' shape.
+    pub fn family<'f>(&'f self, children: &'static Children, shape: &'f Shape) -> Family<'f> {
+        let version = match &children.parent {
+            Parent::List(list) => self.version(list),
+            Parent::Account => None,
         };
-        request.header("stripe-version", version)
+        Family { api: &self.member.api, version, children, shape, reading: self.run.reading }
     }
 
     /// Reads everything; creation times in `done` were read before.
@@ -383,8 +399,7 @@ impl MemberRead<'_> {
         counts: bool,
     ) -> Result<(), Failure> {
         let shape = self.shape(Some(children));
-        let family =
-            Family { api: &self.member.api, children, shape: &shape, reading: self.run.reading };
+        let family = self.family(children, &shape);
         match &children.parent {
             Parent::Account => family.write(std::slice::from_ref(&self.member.account)).await,
             Parent::List(list) => {

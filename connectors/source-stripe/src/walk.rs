@@ -116,7 +116,7 @@ impl Walk<'_> {
         if pages <= PAGES_IN_A_ROW {
             return None;
         }
-        let parts = ((pages / PAGES_IN_A_ROW).ceil() as i64).min(PARTS).max(2);
+        let parts = ((pages / PAGES_IN_A_ROW).ceil() as i64).clamp(2, PARTS);
         let rest = Span::new(window.start, oldest + 1);
         Some((oldest, rest.split(parts).flat_map(|part| part.chunks(self.width)).collect()))
     }
