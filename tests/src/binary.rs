@@ -27,7 +27,19 @@ fn build(connector: &str) -> Result<PathBuf, String> {
     };
     let target = folder.parent().unwrap_or(Path::new("target"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo told the tests of their package would make it build dependencies anew that look
+    // at such variables.
+    let of_package = |name: &str| {
+        name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || name == "CARGO_CRATE_NAME"
+    };
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| of_package(name)) {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["build", "--quiet", "--package", connector, "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

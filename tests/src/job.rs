@@ -62,6 +62,16 @@ impl Job {
         self
     }
 
+    /// Leaves a member out of the configuration.
+    pub fn unset(mut self, member: &str) -> Self {
+        for (name, file) in &mut self.files {
+            if let ("config", File::Json(Value::Object(config))) = (*name, file) {
+                config.remove(member);
+            }
+        }
+        self
+    }
+
     /// Gives another key.
     pub fn key(self, secret: &str) -> Self {
         self.set(json!({ "client_secret": secret }))
