@@ -14,5 +14,6 @@ pub mod json;
 pub mod page;
 pub mod range;
 pub mod read;
+pub mod rest;
 pub mod schema;
 pub mod state;

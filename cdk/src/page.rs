@@ -77,7 +77,13 @@ impl Slot {
         Slot::Query(name.into())
     }
 
-    fn fill(&self, request: &mut Request, value: serde_json::Value) {
+    /// A place in the JSON body, as a dotted path.
+    pub fn body(path: impl Into<Path>) -> Self {
+        Slot::Body(path.into())
+    }
+
+    /// Puts a value into a request; where there is no JSON body, a place in it takes none.
+    pub fn fill(&self, request: &mut Request, value: serde_json::Value) {
         match (self, &mut request.body) {
             (Slot::Query(name), _) => {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -110,6 +116,16 @@ pub struct Pager {
 }
 
 impl Paginator {
+    /// A token in the body, which is absent, null or empty on the last page.
+    pub fn cursor(token: impl Into<Path>, slot: Slot) -> Self {
+        Paginator::Cursor { token: token.into(), has_more: None, slot }
+    }
+
+    /// An address in the body, which is absent, null or empty on the last page.
+    pub fn next_link(link: impl Into<Path>) -> Self {
+        Paginator::NextLink { link: link.into(), has_more: None }
+    }
+
     /// A fresh walk from the first page, or from the page of a kept token.
     pub fn pager(&self, from: Option<PageToken>) -> Pager {
         let mut pager = Pager { paginator: self.clone(), current: from, records: 0, pages: 0 };

@@ -115,10 +115,20 @@ impl Reading {
         let mut progress = self.progress.lock().await;
         progress.latest = Some(state());
         progress.pending = true;
-        let records = self.output.record_count() - progress.written_count;
-        if records >= self.policy.records || progress.written_at.elapsed() >= self.policy.interval {
+        if self.is_due_after(&progress) {
             self.write_pending(&mut progress).await;
         }
+    }
+
+    /// Whether the next progress is written at once. A state that is costly to make is made
+    /// only then, and when the stream ends.
+    pub async fn is_due(&self) -> bool {
+        self.is_due_after(&*self.progress.lock().await)
+    }
+
+    fn is_due_after(&self, progress: &Progress) -> bool {
+        let records = self.output.record_count() - progress.written_count;
+        records >= self.policy.records || progress.written_at.elapsed() >= self.policy.interval
     }
 
     /// Writes the state of the progress made so far, if it was not written yet.

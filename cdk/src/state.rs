@@ -195,10 +195,18 @@ impl PartitionStates {
             .collect();
     }
 
+    /// Whether there is nothing that a state could tell.
+    pub fn is_silent(&self) -> bool {
+        self.global.is_none() && (self.overflowed || self.entries.is_empty())
+    }
+
     /// The state. With too many partitions it tells of the cursor in common alone: until the
-    /// run is finished, of the one that it began with.
+    /// run is finished, of the one that it began with, and of nothing if there was none.
     pub fn state(&self) -> StreamState {
         let mut state = Map::new();
+        if self.overflowed && self.global.is_none() {
+            return StreamState(state);
+        }
         state.insert("use_global_cursor".into(), self.overflowed.into());
         if !self.overflowed {
             let list = self.entries.iter();
@@ -328,6 +336,9 @@ mod tests {
         states.finish(object(json!({ "u": 9 })), Duration::from_secs(60));
         let next = PartitionStates::bounded(3).load(&states.state());
         assert_eq!(next.start(&id(1)), PartitionStart::Global(object(json!({ "u": 9 })), 60));
+        let mut first = PartitionStates::bounded(0);
+        first.set(&id(1), object(json!({ "u": 1 })));
+        assert!(first.state().0.is_empty());
     }
 
     proptest! {

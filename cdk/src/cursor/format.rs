@@ -83,9 +83,14 @@ impl CursorFormat {
         }
     }
 
-    /// The text for the last point in time inside a slice, for APIs whose end is inclusive.
+    /// The last point in time inside a slice that a text can tell from its end.
+    pub fn last(&self, slice: Span) -> i64 {
+        slice.end.saturating_sub(self.granularity()).max(slice.start)
+    }
+
+    /// The text for [`CursorFormat::last`], for APIs whose end is inclusive.
     pub fn last_text(&self, slice: Span) -> String {
-        self.text(slice.end.saturating_sub(self.granularity()).max(slice.start))
+        self.text(self.last(slice))
     }
 
     /// The least difference that a text can tell, in microseconds.

@@ -4,5 +4,6 @@ mod client;
 mod oauth;
 mod pages;
 mod reading;
+mod rest;
 mod support;
 mod waits;
