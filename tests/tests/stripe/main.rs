@@ -7,5 +7,7 @@ mod basics;
 mod changes;
 mod faults;
 mod first_reads;
+mod kills;
+mod memory;
 mod states;
 mod streams;
