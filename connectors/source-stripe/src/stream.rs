@@ -358,10 +358,13 @@ impl MemberRead<'_> {
             }
         }
         let incremental = self.run.reading.is_incremental();
+        let watermark = started_at - self.lag();
         self.progress(|saved| {
+            // A list without objects was read up to here, too.
+            saved.cursor = saved.cursor.or(Some(watermark));
             saved.listed_at = Some(started_at);
             saved.phase = match incremental {
-                true => Phase::Follow { watermark: started_at - self.lag(), recent: Vec::new() },
+                true => Phase::Follow { watermark, recent: Vec::new() },
                 false => Phase::Complete,
             };
         })
