@@ -8,21 +8,26 @@ and the second read over the same cache must bring the changed rows and no other
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 # Both are read while the package is imported: no look-up of a connector registry, no telemetry.
 os.environ["AIRBYTE_OFFLINE_MODE"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
+# Its libraries announce the end of support for Python versions on every import.
+warnings.simplefilter("ignore", FutureWarning)
 
 import airbyte
 from airbyte.caches import DuckDBCache
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
-from harness import Failure, Sandbox, binary, print_table, run_script
+from harness import Failure, Sandbox, binary, print_table, run_script, tail
 
 STREAMS = ["customers", "charges", "invoices", "subscriptions", "events"]
 DESCRIPTION = "Changed between two reads"
@@ -37,23 +42,38 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with Sandbox(rows=options.rows, seed=options.seed) as sandbox, tempfile.TemporaryDirectory() as name:
-        cache = DuckDBCache(db_path=Path(name) / "cache.duckdb", cache_dir=Path(name) / "files")
-        read_all(sandbox, cache)
-        read_changes(sandbox, cache, options.changes)
+        folder = Path(name)
+        cache = DuckDBCache(db_path=folder / "cache.duckdb", cache_dir=folder / "files")
+        read_all(sandbox, cache, folder / "first.log")
+        read_changes(sandbox, cache, options.changes, folder / "second.log")
 
 
-def open_source(sandbox: Sandbox) -> airbyte.Source:
-    """A fresh source, as a second run of a user's script would make it."""
-    config = sandbox.config("source-stripe")
-    source = airbyte.get_source("source-stripe", local_executable=binary("source-stripe"), config=config)
-    source.check()
-    source.select_streams(STREAMS)
-    return source
+def read(sandbox: Sandbox, cache: DuckDBCache, log: Path) -> None:
+    """Checks and reads with a fresh source, as every run of a user's script does."""
+    with quiet(log):
+        config = sandbox.config("source-stripe")
+        source = airbyte.get_source("source-stripe", local_executable=binary("source-stripe"), config=config)
+        source.check()
+        source.select_streams(STREAMS)
+        source.read(cache=cache)
 
 
-def read_all(sandbox: Sandbox, cache: DuckDBCache) -> None:
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Sends PyAirbyte's thousands of lines to a file, whose end is shown if something fails."""
+    with open(log, "w") as out:
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                yield
+        except Exception:
+            out.flush()
+            print("\n".join(tail(log)[-60:]), file=sys.stderr)
+            raise
+
+
+def read_all(sandbox: Sandbox, cache: DuckDBCache, log: Path) -> None:
     """The first read: every row of the truth, once."""
-    open_source(sandbox).read(cache=cache)
+    read(sandbox, cache, log)
     rows = []
     for stream in STREAMS:
         expected = ids_of(sandbox.truth("source-stripe", stream))
@@ -64,7 +84,7 @@ def read_all(sandbox: Sandbox, cache: DuckDBCache) -> None:
         raise Failure("the cache does not hold the truth")
 
 
-def read_changes(sandbox: Sandbox, cache: DuckDBCache, changes: int) -> None:
+def read_changes(sandbox: Sandbox, cache: DuckDBCache, changes: int, log: Path) -> None:
     """The second read: the changed rows with their new values, and nothing else."""
     before = {stream: ids_of(sandbox.truth_now("source-stripe", stream)) for stream in STREAMS}
     sandbox.mutate("customers", changes, {"description": DESCRIPTION}, "customer.updated")
@@ -76,7 +96,7 @@ def read_changes(sandbox: Sandbox, cache: DuckDBCache, changes: int) -> None:
         raise Failure(f"the sandbox changed {len(expected['customers'])} customers instead of {changes}")
 
     started = datetime.now(timezone.utc)
-    open_source(sandbox).read(cache=cache)
+    read(sandbox, cache, log)
     rows = []
     for stream in STREAMS:
         arrived = query(cache, f"SELECT id FROM {stream} WHERE _airbyte_extracted_at >= ?", started)
@@ -90,7 +110,7 @@ def read_changes(sandbox: Sandbox, cache: DuckDBCache, changes: int) -> None:
     print(f"the cache has the new values of all {changes} customers")
 
 
-def ids_of(records) -> set[str]:
+def ids_of(records: Iterable[dict]) -> set[str]:
     return {record["id"] for record in records}
 
 
