@@ -265,7 +265,13 @@ impl<'i> Fold<'i> {
             .into_iter()
             .map(|stream| {
                 let changes = stream.changes.into_inner().unwrap_or_else(PoisonError::into_inner);
-                (stream.interest.def.name, Mutex::new(changes.into_values().collect()))
+                let mut changes: Vec<Change> = changes.into_values().collect();
+                for change in &mut changes {
+                    // Several events about one parent name the same children.
+                    change.children.sort_unstable();
+                    change.children.dedup();
+                }
+                (stream.interest.def.name, Mutex::new(changes))
             })
             .collect()
     }
