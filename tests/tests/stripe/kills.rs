@@ -207,6 +207,7 @@ fn debug_output_is_made_of_messages_and_changes_no_rows() {
     let stripe = Stripe::of_rows(150);
     let streams = ["charges", "customers", "invoice_line_items"];
     let plain = stripe.read(&streams).run().succeeded();
+    stripe.faults("[[script]]\npath = \"/stripe/v1/customers\"\naction = \"server_error\"\n");
     let debug = stripe.read(&streams).flag("--debug").run().succeeded();
     assert!(!debug.logs(LogLevel::Debug).is_empty());
     assert!(plain.logs(LogLevel::Debug).is_empty());
