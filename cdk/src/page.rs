@@ -256,8 +256,8 @@ fn json_value(json: &str) -> Option<serde_json::Value> {
     }
 }
 
-/// The address of `rel="next"` in a `Link` header.
-fn next_link(header: &str) -> Option<String> {
+/// The address of `rel="next"` in a `Link` header (RFC 8288).
+pub fn next_link(header: &str) -> Option<String> {
     // Commas and semicolons may stand inside an address, so it is cut out by its brackets.
     let mut rest = header;
     while let Some(open) = rest.find('<') {

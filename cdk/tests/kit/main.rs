@@ -1,6 +1,7 @@
 //! The kit against a server that stands in memory, in time that passes at once.
 
 mod client;
+mod fuzz;
 mod oauth;
 mod pages;
 mod reading;
