@@ -34,11 +34,19 @@ pub fn read_config(path: &Path) -> Result<Value> {
     }
 }
 
-/// The configuration without the keys that begin with `_`, which belong to tests and tools.
-pub(crate) fn without_private_keys(config: &Value) -> Value {
-    let Value::Object(members) = config else { return config.clone() };
-    let public = members.iter().filter(|(key, _)| !key.starts_with('_'));
-    Value::Object(public.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
+/// The configuration as a connector sees it: without the keys that begin with `_`, which
+/// belong to tests and tools, and without members that are null, which means absent.
+pub(crate) fn effective(config: &Value) -> Value {
+    let Value::Object(members) = without_nulls(config) else { return config.clone() };
+    Value::Object(members.into_iter().filter(|(key, _)| !key.starts_with('_')).collect())
+}
+
+fn without_nulls(value: &Value) -> Value {
+    let Value::Object(members) = value else { return value.clone() };
+    let present = members.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        present.map(|(key, value)| (key.clone(), without_nulls(value))).collect::<Map<_, _>>(),
+    )
 }
 
 /// The values in `config` that its schema marks as `airbyte_secret`.

@@ -1,6 +1,7 @@
 //! What an answer means: one table, the connector's own rows before the default ones.
 
 use airbyte_protocol::{Error, FailureType};
+use reqwest::header::HeaderMap;
 
 use super::budget::Scope;
 use super::request::{Request, Response};
@@ -160,8 +161,8 @@ impl ErrorTable {
     }
 
     /// The identification of the request by the API, when the answer has one.
-    pub fn id_of<'r>(&self, response: &'r Response) -> Option<&'r str> {
-        response.header(self.request_id?)
+    pub fn id_in<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        headers.get(self.request_id?)?.to_str().ok()
     }
 
     /// Looks an answer up.
@@ -245,7 +246,7 @@ impl From<Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, HeaderValue};
+    use reqwest::header::HeaderValue;
 
     use super::*;
 

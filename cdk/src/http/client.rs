@@ -371,6 +371,17 @@ impl Client {
             }
         };
         self.note_server_time(&incoming);
+        debug!(
+            "{} -> HTTP {} in {} ms{}",
+            request.display(),
+            incoming.status,
+            sent.elapsed().as_millis(),
+            self.0
+                .table
+                .id_in(&incoming.headers)
+                .map(|id| format!(", request id {id}"))
+                .unwrap_or_default()
+        );
         if (200..300).contains(&incoming.status) {
             self.0.budgets.of(&request.endpoint).iter().for_each(Budget::succeeded);
             return Ok(Some(incoming));
@@ -385,7 +396,6 @@ impl Client {
         let verdict = self.0.table.classify(request, &response);
         let wait = response.header("retry-after").and_then(|v| retry_after(v, self.0.clock.now()));
         let error = self.describe(request, &response, &verdict);
-        debug!("{} -> HTTP {} ({:?})", request.display(), response.status, verdict.action);
         let fail = |action, error| Failure {
             action,
             status: Some(response.status),
@@ -500,7 +510,7 @@ impl Client {
         if let Some(advice) = &verdict.advice {
             text.push_str(&format!(" {advice}"));
         }
-        if let Some(id) = self.0.table.id_of(response) {
+        if let Some(id) = self.0.table.id_in(&response.headers) {
             text.push_str(&format!(" (Request id {id}.)"));
         }
         let internal =

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::api::{Api, paginator};
 use crate::rows::{Rows, Shape};
 use crate::streams::{Children, Place};
-use crate::walk::fetch;
+use crate::walk::{Before, fetch};
 
 /// Parents that are asked for their children at the same time.
 const PARENTS: usize = 8;
@@ -167,7 +167,7 @@ impl Family<'_> {
             if !pager.advance(&page)? {
                 return Ok(());
             }
-            before = Some(page.into_located());
+            before = Some(Before::of(&page));
         }
     }
 }

@@ -18,7 +18,7 @@ pub const DEFAULT_VERSION: &str = "2026-10-28.endive";
 pub struct Config {
     /// The account to read, such as acct_1A2b3C. Leave it empty to read the account that the key belongs to.
     #[schemars(title = "Account ID", extend("always_show" = true))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub account_id: String,
 
     /// A Stripe API key: a restricted key (rk_live_…) with read permissions for the streams you want, or a secret key (sk_live_…).
@@ -35,22 +35,22 @@ pub struct Config {
             "default" = "2017-01-25T00:00:00Z"
         )
     )]
-    #[serde(default = "default_start_date", deserialize_with = "null_as_start_date")]
+    #[serde(default = "default_start_date")]
     pub start_date: String,
 
     /// Incremental reads go back by so many days and bring those changes once more. Changes are kept by Stripe for 30 days; longer windows have no further effect on them.
     #[schemars(title = "Lookback Window in days", range(min = 0), extend("default" = 0))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub lookback_window_days: u32,
 
     /// The longest part, in days, of a stream's time range that is read in one go. Busy ranges are split further by themselves.
     #[schemars(title = "Data request time increment in days", range(min = 1), extend("default" = 365, "examples" = [1, 3, 10, 30, 180, 360]))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub slice_range: SliceRange,
 
     /// How many pages are asked for and written at the same time.
     #[schemars(title = "Number of concurrent workers", range(min = 1, max = 100), extend("default" = 10, "examples" = [5, 10, 20]))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub num_workers: Workers,
 
     /// How many requests per second may be sent. Without it: 100 with a live key and 25 with a test key, which are Stripe's own limits.
@@ -60,52 +60,52 @@ pub struct Config {
 
     /// Accepted so that saved configurations work. Every stream is listed again when its last read is older than Stripe keeps changes, so nothing needs to be chosen here.
     #[schemars(title = "Streams to list again after the retention period", extend("airbyte_hidden" = true))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub api_retention_streams: Vec<String>,
 
     /// The Stripe API version that rows have the shape of. With 2022-11-15 rows equal those of connectors that are pinned to it.
     #[schemars(title = "API version", extend("default" = "2026-10-28.endive", "examples" = ["2026-10-28.endive", "2022-11-15"], "pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(\\.[a-z_]+)?$"))]
-    #[serde(default = "default_version", deserialize_with = "null_as_version")]
+    #[serde(default = "default_version")]
     pub api_version: String,
 
     /// How changed objects are brought: "reread" asks for each one again, so that rows of first and later reads have one shape; "payload" takes them from the event, which is cheaper but frozen in the account's default API version.
     #[schemars(title = "Incremental mode", extend("default" = "reread"))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub incremental_mode: IncrementalMode,
 
     /// Changes younger than so many seconds are left for the next read, since Stripe's list of events is complete only after a while.
     #[schemars(title = "Event lag in seconds", range(min = 0, max = 86400), extend("default" = 60))]
-    #[serde(default = "default_lag", deserialize_with = "null_as_lag")]
+    #[serde(default = "default_lag")]
     pub event_lag_seconds: u32,
 
     /// Connected accounts to read besides: their ids, or the one word "all". Rows carry connected_account_id.
     #[schemars(title = "Connected accounts", extend("examples" = [["all"], ["acct_1A2b3C"]]))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub connected_accounts: Vec<String>,
 
     /// Accounts of an organization to read with an organization key, as values of the Stripe-Context header. Rows carry the last id of the path as connected_account_id.
     #[schemars(title = "Stripe contexts")]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub stripe_context: Vec<String>,
 
     /// Also read customers and subscriptions that are bound to test clocks (test keys only).
     #[schemars(title = "Include test clocks", extend("default" = false))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub include_test_clocks: bool,
 
     /// What happens to a stream that the key may not read: "fail" makes it fail while the others are read, "skip" leaves it out with a warning.
     #[schemars(title = "On missing permission", extend("default" = "fail"))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub on_missing_permission: OnMissingPermission,
 
     /// After how many days a stream is listed anew in full, by stream name. Accounts, persons and external accounts have 1 by default, since Stripe reports their changes unreliably; 0 switches it off.
     #[schemars(title = "Days between full lists", extend("additionalProperties" = true, "properties" = {"accounts": {"type": "integer", "title": "accounts", "minimum": 0}}))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub relist_days: BTreeMap<String, u32>,
 
     /// The address of the API, for a proxy or gateway.
     #[schemars(title = "API URL", extend("airbyte_hidden" = true, "default" = "https://api.stripe.com"))]
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub api_url: Option<String>,
 
     /// How often a failing request is tried before its stream fails.
@@ -164,31 +164,6 @@ fn default_version() -> String {
 
 fn default_lag() -> u32 {
     60
-}
-
-fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    reader: D,
-    default: fn() -> T,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(reader)?.unwrap_or_else(default))
-}
-
-fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
-    reader: D,
-) -> Result<T, D::Error> {
-    or_default(reader, T::default)
-}
-
-fn null_as_start_date<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
-    or_default(reader, default_start_date)
-}
-
-fn null_as_version<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
-    or_default(reader, default_version)
-}
-
-fn null_as_lag<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<u32, D::Error> {
-    or_default(reader, default_lag)
 }
 
 impl Config {
@@ -275,11 +250,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nulls_and_unknown_keys_are_tolerated() {
-        let config = test_config(json!({
-            "account_id": null, "start_date": null, "slice_range": null, "num_workers": null,
-            "call_rate_limit": null, "lookback_window_days": null, "later": {"a": 1},
-        }));
+    fn defaults_hold_and_unknown_keys_are_tolerated() {
+        let config = test_config(json!({ "later": {"a": 1} }));
         assert_eq!(config.start().unwrap(), 1_485_302_400);
         assert_eq!(config.window(), 365 * 86_400);
         assert_eq!(config.api_version, DEFAULT_VERSION);

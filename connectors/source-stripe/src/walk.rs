@@ -16,6 +16,8 @@ use crate::api::{objects, paginator};
 /// A window that seems to hold more pages than this is split, so that its parts can be
 /// read side by side.
 const PAGES_IN_A_ROW: f64 = 20.0;
+/// Objects at the end of a page that may be deleted before the next page is asked for.
+const REMEMBERED: usize = 20;
 /// Parts of one split, at most.
 const PARTS: i64 = 64;
 
@@ -83,13 +85,14 @@ impl Walk<'_> {
         }
         let mut end = window.end;
         while pager.advance(&page)? {
-            let before: Located = (*page).clone();
+            let before = Before::of(&page);
+            let oldest = self.by_created.then(|| created(&page, true)).flatten();
             let (visited, next) = futures::join!(
                 visit.page(page, i64::MIN),
                 fetch(self.client, &base, &pager, Some(&before))
             );
             visited?;
-            if let Some(oldest) = self.by_created.then(|| created(&before, true)).flatten() {
+            if let Some(oldest) = oldest {
                 // Later pages may hold more objects of the oldest second.
                 visit.covered(Span::new(oldest + 1, end)).await;
                 end = end.min(oldest + 1);
@@ -129,8 +132,21 @@ fn created(page: &Located, last: bool) -> Option<i64> {
     integer(created.or(date)?)
 }
 
+/// Ids at the end of a page, from which the next one can be found when the last object
+/// has been deleted meanwhile.
+#[derive(Debug, Default)]
+pub struct Before(Vec<String>);
+
+impl Before {
+    /// The ids before the last one of a page, last first.
+    pub fn of(page: &Located) -> Self {
+        let ids = page.records().rev().skip(1).take(REMEMBERED);
+        Before(ids.filter_map(|object| fields(object, ["id"])[0].and_then(plain)).collect())
+    }
+}
+
 /// Asks for the pager's page. The object that the page token names may be gone by now:
-/// then the one before it is named instead, and so on through `before`, the last page.
+/// then the one before it is named instead, and so on through `before`.
 ///
 /// # Errors
 /// As [`Client::page`].
@@ -138,15 +154,14 @@ pub async fn fetch(
     client: &Client,
     base: &Request,
     pager: &Pager,
-    before: Option<&Located>,
+    before: Option<&Before>,
 ) -> Result<Page, Failure> {
     let request = pager.request(base, client)?;
     let mut failure = match client.page(&request, &objects(), &pager.wants()).await {
         Err(failure) if is_missing(&failure) => failure,
         other => return other,
     };
-    for object in before.iter().flat_map(|page| page.records().rev().skip(1)) {
-        let Some(id) = fields(object, ["id"])[0].and_then(plain) else { continue };
+    for id in before.iter().flat_map(|before| &before.0) {
         let request = request.clone().set_query("starting_after", id);
         match client.page(&request, &objects(), &pager.wants()).await {
             Err(again) if is_missing(&again) => failure = again,

@@ -4,7 +4,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, ValidationError};
 use serde_json::Value;
 
-use super::without_private_keys;
+use super::effective;
 use crate::error::{Error, Result};
 
 /// More problems than these are not told at once.
@@ -15,7 +15,7 @@ const MOST_PROBLEMS: usize = 5;
 /// The config error names each offending field by its JSON pointer and says what was expected; it
 /// never repeats a value of the configuration.
 pub fn validate_config(schema: &Value, config: &Value) -> Result<()> {
-    let problems = problems(schema, &without_private_keys(config), "")?;
+    let problems = problems(schema, &effective(config), "")?;
     if problems.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::lock;
 
 /// Bytes of records that may wait; who has more to write waits too.
-const ROOM: usize = 4 << 20;
+const ROOM: usize = 1 << 20;
 /// Lines up to this many bytes together leave in one write.
 const SMALL: usize = 64 << 10;
 /// Buffers kept for the next batches, and the sizes worth keeping.

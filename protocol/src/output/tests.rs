@@ -355,7 +355,7 @@ fn who_writes_too_fast_waits() {
     let mut batches = 0;
     block_on(async {
         let stream = output.stream(users());
-        let record = vec![b'x'; 1 << 20];
+        let record = vec![b'x'; 1 << 18];
         loop {
             let mut batch = stream.batch();
             batch.push(&[b"{\"a\":\"", &record, b"\"}"]);

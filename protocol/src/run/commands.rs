@@ -132,7 +132,7 @@ impl<'a, C: Connector> Session<'a, C> {
     /// The configuration, validated and as the connector's own type.
     fn config(&self) -> Result<C::Config> {
         config::validate_config(&self.schema, &self.context.config)?;
-        serde_json::from_value(config::without_private_keys(&self.context.config))
+        serde_json::from_value(config::effective(&self.context.config))
             .map_err(|error| Error::config(format!("Config validation error: {error}")))
     }
 
