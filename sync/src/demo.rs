@@ -46,7 +46,6 @@ pub struct DemoOptions {
 
 /// Runs the demo. True when everything matched.
 pub fn demo(options: &DemoOptions) -> Result<bool> {
-    let start = Instant::now();
     let mut demo = Demo::prepare(options)?;
     demo.first_read()?;
     demo.changes()?;
@@ -64,7 +63,7 @@ pub fn demo(options: &DemoOptions) -> Result<bool> {
         (true, true, false) => "everything matched the truth, but the quiet read was NOT quiet",
         (true, true, true) => "everything matched the truth",
     };
-    println!("{verdict}, after {:.0} s", start.elapsed().as_secs_f64());
+    println!("{verdict}, after {:.0} s", demo.start.elapsed().as_secs_f64());
     Ok(demo.succeeded && matched && quiet)
 }
 
@@ -92,6 +91,8 @@ struct Demo {
     requests: Requests,
     effort: Effort,
     step: u32,
+    /// When the connector was there and the demo began.
+    start: Instant,
     /// Whether every run that was to succeed did.
     succeeded: bool,
 }
@@ -104,6 +105,7 @@ impl Demo {
             Some(path) => path.clone(),
             None => build::connector()?,
         };
+        let start = Instant::now();
         let faults = Profile::parse("rough")
             .map_err(|why| Error::run(format!("the fault profile: {why}")))?;
         let server = Server::start(sandbox::Options {
@@ -140,6 +142,7 @@ impl Demo {
             requests: Requests::default(),
             effort: Effort::default(),
             step: 4,
+            start,
             succeeded: true,
         })
     }
@@ -198,15 +201,18 @@ impl Demo {
 
     /// A read when nothing has changed. True when it brought nothing.
     fn quiet_read(&mut self) -> Result<bool> {
-        self.announce("a quiet read, with nothing new");
+        let incremental = self.streams.iter().filter(|compared| compared.incremental);
+        self.names = incremental.map(|compared| compared.stream.to_string()).collect();
+        if self.names.is_empty() {
+            // To sync, no names mean all streams.
+            return Ok(true);
+        }
+        self.announce(&format!(
+            "a read of the {} incremental streams, with nothing new",
+            self.names.len()
+        ));
         let summary = self.sync_to_the_end()?;
-        let streams = self.streams.iter().zip(&summary.stats.streams);
-        let rows: u64 = streams
-            .filter(|(compared, _)| compared.incremental)
-            .map(|(_, stats)| stats.records)
-            .sum();
-        println!("   {rows} rows of incremental streams");
-        Ok(rows == 0)
+        Ok(summary.stats.records() == 0)
     }
 
     fn announce(&mut self, what: &str) {
@@ -373,4 +379,4 @@ fn failure(summary: &Summary) -> Error {
 }
 
 /// The rows that suit two cores and two minutes.
-pub const DEFAULT_ROWS: u64 = 2000;
+pub const DEFAULT_ROWS: u64 = 300;

@@ -28,19 +28,19 @@ fn list() -> Vec<(&'static str, Value)> {
 
 /// Makes the changes and lets time pass. Returns what was done, for people.
 pub fn make(admin: &Admin) -> Result<String> {
-    let mut done = Vec::new();
+    let mut done: Vec<(&str, Vec<String>)> = Vec::new();
     for (action, body) in list() {
         admin
             .change(API, action, &body)
             .map_err(|why| Error::run(format!("the sandbox cannot {action} {body}: {why}")))?;
-        let past = match action {
-            "create" => "created",
-            "delete" => "deleted",
-            _ => "updated",
-        };
-        let resource = body["resource"].as_str().unwrap_or_default();
-        done.push(format!("{past} {} {resource}", body["count"]));
+        let what = format!("{} {}", body["count"], body["resource"].as_str().unwrap_or_default());
+        match done.iter_mut().find(|(known, _)| *known == action) {
+            Some((_, whats)) => whats.push(what),
+            None => done.push((action, vec![what])),
+        }
     }
     admin.advance(SECONDS_AFTER);
-    Ok(done.join(", "))
+    let parts: Vec<String> =
+        done.iter().map(|(action, whats)| format!("{action} {}", whats.join(", "))).collect();
+    Ok(parts.join("; "))
 }

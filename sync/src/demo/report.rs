@@ -105,7 +105,7 @@ pub fn streams(reports: &[StreamReport]) -> String {
         "received",
         "duplicates",
         "first read",
-        "changed rows",
+        "rows of the second",
         "after the changes",
     ];
     let mut table = Table::new(&titles, &[0, 4, 6]);
