@@ -126,6 +126,12 @@ impl Paginator {
         Paginator::NextLink { link: link.into(), has_more: None }
     }
 
+    /// Whether a token says how many records or pages to pass over, and not where it is:
+    /// records that come or go before it move what it means.
+    pub fn is_positional(&self) -> bool {
+        matches!(self, Paginator::PageNumber { .. } | Paginator::Offset { .. })
+    }
+
     /// A fresh walk from the first page, or from the page of a kept token.
     pub fn pager(&self, from: Option<PageToken>) -> Pager {
         let mut pager = Pager { paginator: self.clone(), current: from, records: 0, pages: 0 };

@@ -14,8 +14,9 @@
 //! ```
 //!
 //! With a [`Cursor`] the stream is read slice by slice, and its state is the watermark; a
-//! read that broke off goes on at the page that it had come to. Without one it is a
-//! resumable full refresh: the state is the page to go on from. With [`Partitions`], such as
+//! read that broke off goes on at the page that it had come to, or begins the slice again
+//! where pages are only numbered. Without one it is a resumable full refresh: the state is
+//! the page to go on from. With [`Partitions`], such as
 //! one for each record of a parent stream, each partition has its own progress.
 
 mod cursor;

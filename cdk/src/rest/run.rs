@@ -219,12 +219,19 @@ impl<'a> Run<'a> {
 
     /// A page was written that is not the last one of its walk.
     async fn page_written(&self, part: &Part<'_>, next: Resume) {
-        let cursor = self.stream.cursor.as_ref();
-        if cursor.is_some_and(|cursor| cursor.concurrency > 1) {
-            return;
+        {
+            let mut track = lock(&part.track);
+            match &self.stream.cursor {
+                // Of slices side by side only those that are done are told.
+                Some(cursor) if cursor.concurrency > 1 => return,
+                Some(cursor) if cursor.is_ordered => track.come_to(next.seen),
+                _ => {}
+            }
+            // A slice is begun again rather than gone on with at a place that has moved.
+            if self.stream.cursor.is_none() || !self.stream.paginator.is_positional() {
+                track.page_written(next);
+            }
         }
-        let is_ordered = cursor.is_some_and(|cursor| cursor.is_ordered);
-        lock(&part.track).page_written(next, is_ordered);
         self.note(part).await;
     }
 
@@ -291,7 +298,7 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&self) -> StreamState {
-        let Some(watermark) = &self.watermark else {
+        let (Some(watermark), Some(cursor)) = (&self.watermark, &self.stream.cursor) else {
             return self.stream.sentinel(self.reading);
         };
         {
@@ -302,7 +309,9 @@ impl<'a> Run<'a> {
                 states.finish(watermark.object(at), self.began.elapsed());
             }
         }
-        self.state()
+        let state = self.state();
+        // There was nothing to read: the start is in the future.
+        if state.0.is_empty() { watermark.state(cursor.start) } else { state }
     }
 }
 

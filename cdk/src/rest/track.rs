@@ -118,13 +118,14 @@ impl Track {
         begun.into_iter().chain(others.map(|slice| Work { slice, resume: None }))
     }
 
-    /// A page was written; `next` is where to go on. With records in the order of the cursor
-    /// the watermark comes along.
-    pub(super) fn page_written(&mut self, next: Resume, is_ordered: bool) {
-        if is_ordered {
-            self.watermark = self.watermark.max(next.seen.map(|at| at.min(self.range.settled)));
-        }
+    /// A page was written, and `next` is where to go on.
+    pub(super) fn page_written(&mut self, next: Resume) {
         self.resume = Some(next);
+    }
+
+    /// Records came in the order of the cursor, up to `seen`.
+    pub(super) fn come_to(&mut self, seen: Option<i64>) {
+        self.watermark = self.watermark.max(seen.map(|at| at.min(self.range.settled)));
     }
 
     /// A slice was read to its end; `seen` is the greatest cursor of its records.

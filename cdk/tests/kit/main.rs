@@ -2,6 +2,7 @@
 
 mod client;
 mod fuzz;
+mod jwt;
 mod oauth;
 mod pages;
 mod reading;

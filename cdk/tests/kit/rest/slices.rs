@@ -113,6 +113,23 @@ async fn a_state_in_the_future_asks_for_nothing_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_in_the_future_is_the_state() {
+    let define = |client: &Client| with_cursor(client, |cursor| cursor.from(at("2031-01-01")));
+    let outcome = run(&define, Plan::anew()).await;
+    assert_eq!(outcome.finished(), json!({ "updated_at": "2031-01-01T00:00:00Z" }));
+    assert!(outcome.sent.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_in_the_middle_is_kept_unless_it_is_a_number_that_may_move() {
+    let resumes = |outcome: &Outcome| {
+        outcome.world.states().iter().any(|state| state.get("_resume").is_some())
+    };
+    assert!(resumes(&run(&orders, Plan::anew()).await));
+    assert!(!resumes(&run(&report, Plan::anew()).await));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_without_records_keeps_its_start() {
     let outcome =
         run_with(&orders, Plan::anew(), |_| Answer::json(&json!({ "data": [], "next": null })))
