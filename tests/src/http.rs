@@ -1,6 +1,6 @@
 //! As much of HTTP as a server for tests needs: requests without a body.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 /// The head of a request.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ impl Head {
     }
 
     /// Reads the next request of a connection; `None` at its end.
-    pub(crate) fn read(connection: &mut (impl BufRead + Read)) -> Option<Self> {
+    pub(crate) fn read(connection: &mut impl BufRead) -> Option<Self> {
         let mut head = Head::default();
         loop {
             let start = head.bytes.len();

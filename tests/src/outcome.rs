@@ -56,7 +56,7 @@ impl Outcome {
     pub fn succeeded(self) -> Self {
         let errors = self.errors();
         assert!(self.code == Some(0) && errors.is_empty(), "{}", self.summary());
-        self.is_sound()
+        self.sound()
     }
 
     /// Asserts that it failed as it should: exit code 1, an error, nothing on stderr, and what
@@ -64,11 +64,11 @@ impl Outcome {
     #[track_caller]
     pub fn failed(self) -> Self {
         assert!(self.code == Some(1) && !self.errors().is_empty(), "{}", self.summary());
-        self.is_sound()
+        self.sound()
     }
 
     #[track_caller]
-    fn is_sound(self) -> Self {
+    fn sound(self) -> Self {
         assert_eq!(self.stderr, "", "{}", self.summary());
         let findings = sound::check(&self.messages);
         assert!(findings.is_empty(), "{findings:#?}\n{}", self.summary());
@@ -83,11 +83,11 @@ impl Outcome {
 
     /// Rows of a stream as text.
     pub fn raw_rows(&self, stream: &str) -> Vec<&str> {
-        let text = |message| match message {
-            &Message::Record(ref record) if record.stream == stream => Some(record.data.get()),
+        let texts = self.messages.iter().filter_map(|message| match message {
+            Message::Record(record) if record.stream == stream => Some(record.data.get()),
             _ => None,
-        };
-        self.messages.iter().filter_map(text).collect()
+        });
+        texts.collect()
     }
 
     /// The number of rows of all streams.
@@ -122,11 +122,11 @@ impl Outcome {
 
     /// The errors that were traced.
     pub fn errors(&self) -> Vec<&TraceError> {
-        let error = |message| match message {
-            &Message::Trace(ref trace) => trace.error.as_ref(),
+        let errors = self.messages.iter().filter_map(|message| match message {
+            Message::Trace(trace) => trace.error.as_ref(),
             _ => None,
-        };
-        self.messages.iter().filter_map(error).collect()
+        });
+        errors.collect()
     }
 
     /// The only error. Panics if there is none or another.
@@ -150,11 +150,10 @@ impl Outcome {
 
     /// What was said of where a stream stands, without waits for rate limits.
     pub fn statuses(&self, stream: &str) -> Vec<StreamStatusType> {
-        let status = |message| match message {
-            &Message::Trace(ref trace) => trace.stream_status.as_ref(),
+        let statuses = self.messages.iter().filter_map(|message| match message {
+            Message::Trace(trace) => trace.stream_status.as_ref(),
             _ => None,
-        };
-        let statuses = self.messages.iter().filter_map(status);
+        });
         let its = statuses
             .filter(|status| status.stream_descriptor.name == stream && status.reasons.is_empty());
         its.map(|status| status.status.clone()).collect()
@@ -167,11 +166,11 @@ impl Outcome {
 
     /// The texts that were logged at a level.
     pub fn logs(&self, level: LogLevel) -> Vec<&str> {
-        let text = |message| match message {
-            &Message::Log(ref log) if log.level == level => Some(log.message.as_str()),
+        let texts = self.messages.iter().filter_map(|message| match message {
+            Message::Log(log) if log.level == level => Some(log.message.as_str()),
             _ => None,
-        };
-        self.messages.iter().filter_map(text).collect()
+        });
+        texts.collect()
     }
 
     /// The answer of `check`. Panics if there is none.

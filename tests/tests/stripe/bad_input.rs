@@ -213,6 +213,35 @@ fn plain_http_in_a_cloud_deployment() {
 }
 
 #[test]
+fn a_server_that_is_down() {
+    let stripe = Stripe::of_rows(5);
+    stripe.faults("[[script]]\npath = \"*\"\ntimes = 0\naction = \"server_error\"\nstatus = 503\n");
+    for job in [stripe.job("check"), stripe.read(&["customers"])] {
+        let outcome = job.set(json!({"max_attempts": 2})).run();
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), ""));
+        assert_error(&outcome, FailureType::Transient, &["503", "req_"]);
+    }
+}
+
+#[test]
+fn a_stream_that_is_configured_twice_or_in_a_namespace() {
+    let stripe = Stripe::of_rows(5);
+    let stream = |namespace: Value| {
+        json!({
+            "stream": {"name": "customers", "namespace": namespace, "json_schema": {"type": "object", "properties": {}}},
+            "sync_mode": "full_refresh",
+            "destination_sync_mode": "append",
+        })
+    };
+    let catalog = json!({"streams": [stream(json!("elsewhere"))]});
+    let outcome = stripe.read(&[]).text("catalog", catalog.to_string()).run().failed();
+    assert!(outcome.error().message.contains("elsewhere.customers"), "{}", outcome.summary());
+    let twice = json!({"streams": [stream(Value::Null), stream(Value::Null)]});
+    let outcome = stripe.read(&[]).text("catalog", twice.to_string()).run().failed();
+    assert_error(&outcome, FailureType::Config, &["customers", "twice"]);
+}
+
+#[test]
 fn a_command_line_that_is_not_understood() {
     let outcome = Job::new("source-stripe", "check", offline()).flag("--unheard-of").run();
     assert_eq!(outcome.code, Some(2));

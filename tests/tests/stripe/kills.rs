@@ -63,30 +63,30 @@ fn killed_at(stripe: &Stripe, streams: &[&str], lines: &[usize]) {
 
 #[test]
 fn kills_at_any_line_lose_nothing() {
-    let stripe = Stripe::of_rows(7_000);
+    let stripe = Stripe::of_rows(5_600);
     let mut random = fastrand::Rng::with_seed(7);
     // Some before any state, some after states of one stream or of both.
     let lines = [
         random.usize(1..50),
         random.usize(50..4_000),
-        random.usize(6_000..9_000),
-        random.usize(9_000..12_000),
+        random.usize(4_000..9_000),
+        random.usize(9_000..10_800),
     ];
     killed_at(&stripe, &["charges", "customers"], &lines);
 }
 
 #[test]
 fn kills_during_a_bad_day_lose_nothing() {
-    let stripe = Stripe::of_rows(1_500);
+    let stripe = Stripe::of_rows(1_000);
     stripe.faults("server_error = 0.03\nreset = 0.02\ntruncate = 0.02\n");
     let mut random = fastrand::Rng::with_seed(11);
-    let lines = [random.usize(1..400), random.usize(400..2_000), random.usize(2_000..4_000)];
+    let lines = [random.usize(1..400), random.usize(400..1_500), random.usize(1_500..2_500)];
     killed_at(&stripe, &["invoices", "invoice_line_items", "balance_transactions"], &lines);
 }
 
 #[test]
 fn case_07_a_first_read_that_was_killed_goes_on_behind_the_finished_windows() {
-    let stripe = Stripe::of_rows(7_000);
+    let stripe = Stripe::of_rows(5_600);
     let mut running = stripe.read(&["charges"]).spawn();
     running.until("\"STATE\"");
     running.kill();
@@ -121,7 +121,7 @@ fn case_07_a_first_read_that_was_killed_goes_on_behind_the_finished_windows() {
 /// complete brings nothing more.
 #[test]
 fn a_full_refresh_that_was_killed_is_resumed() {
-    let stripe = Stripe::of_rows(7_000);
+    let stripe = Stripe::of_rows(5_600);
     let job = stripe.read(&["charges"]).full_refresh();
     let mut running = job.spawn();
     running.until("\"STATE\"");
@@ -138,7 +138,7 @@ fn a_full_refresh_that_was_killed_is_resumed() {
 #[test]
 fn sigterm_ends_a_read_soon_with_states_that_lose_nothing() {
     let latency = Duration::from_millis(20);
-    let stripe = Stripe::start(Options { rows: 3_000, latency, ..Options::default() });
+    let stripe = Stripe::start(Options { rows: 1_200, latency, ..Options::default() });
     let streams = ["charges", "customers", "invoice_line_items"];
     let mut running = stripe.read(&streams).spawn();
     for _ in 0..700 {

@@ -9,5 +9,7 @@ mod faults;
 mod first_reads;
 mod kills;
 mod memory;
+mod settings;
 mod states;
 mod streams;
+mod unreported;
