@@ -267,7 +267,7 @@ fn case_17_an_item_removed_from_a_subscription_is_flagged() {
         .into_iter()
         .filter(|row| row["is_deleted"] == true)
         .collect();
-    assert_eq!(rows::ids(&flagged), [gone.clone()]);
+    assert_eq!(rows::ids(&flagged), [gone.as_str()]);
     assert!(flagged[0]["subscription_updated"].is_i64());
     let others =
         later.rows("subscription_items").into_iter().filter(|row| row["is_deleted"] != true);

@@ -41,14 +41,14 @@ fn payloads_of_events_are_rows_when_wanted() {
     let first = job.clone().run().succeeded();
     stripe.settle();
     for stream in streams {
-        stripe.change("mutate", json!({"resource": stream, "count": 2}));
+        stripe.change("mutate", json!({"resource": stream, "count": 4}));
     }
     stripe.settle();
     stripe.recount();
     let second = job.state(first.state_file()).run().succeeded();
     let requests = stripe.requests();
     for stream in streams {
-        assert_eq!(second.rows(stream).len(), 2, "{stream}");
+        assert_eq!(second.rows(stream).len(), 4, "{stream}");
         assert_eq!(
             stripe.requests_to(&format!("/v1/{stream}/{{id}}")),
             0,
@@ -66,6 +66,10 @@ fn payloads_of_events_are_rows_when_wanted() {
     let expected = rows::by_key(first.rows("subscriptions"), Some("id"));
     for row in second.rows("subscriptions") {
         let before = &expected[row["id"].as_str().unwrap_or_default()];
+        // Items of different intervals are something that the old shape never knew.
+        if before["items"]["data"].as_array().is_some_and(|items| items.len() > 1) {
+            continue;
+        }
         for field in ["current_period_start", "current_period_end", "status"] {
             assert_eq!(row[field], before[field], "{field} of {}", row["id"]);
         }
