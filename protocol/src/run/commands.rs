@@ -26,7 +26,9 @@ const FAILURE: u8 = 1;
 const MISUSE: u8 = 2;
 /// What a shell reports for a process that died of SIGPIPE.
 const CLOSED_PIPE: u8 = 141;
-/// Threads of a transfer besides the one that writes: one parses while the other waits.
+/// Threads of a destination's runtime. A source has one: it hands bytes through faster than
+/// any API gives them, and memory that one thread allocates stays compact however long it
+/// reads.
 const WORKERS: usize = 2;
 
 /// The whole life of the process.
@@ -180,7 +182,7 @@ impl<'a, C: Connector> Session<'a, C> {
         let streams =
             if is_read { catalog.streams.iter().map(|s| s.descriptor()).collect() } else { vec![] };
 
-        let runtime = runtime(WORKERS)?;
+        let runtime = runtime(if is_read { 1 } else { WORKERS })?;
         let work = self.connector.transfer(config, catalog, state, self.context.clone());
         let outcome = runtime.block_on(within_grace(work, &self.context.shutdown));
         // What still runs has nothing more to say.
