@@ -51,6 +51,16 @@ fn build(command: &mut Command) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("CARGO_MANIFEST_DIR") {
         command.current_dir(folder);
     }
+    // What cargo told this program of its package would make build scripts that look at such
+    // variables run again, and all that depends on them be compiled anew.
+    for (name, _) in std::env::vars_os() {
+        let of_package = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p))
+        };
+        if name.to_str().is_some_and(of_package) {
+            command.env_remove(name);
+        }
+    }
     let cannot = |error: std::io::Error| Error::run(format!("cannot run cargo: {error}"));
     let mut cargo = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(cannot)?;
     let lines = cargo.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines);
