@@ -31,17 +31,10 @@ pub static STREAMS: &[Def] = &[
         "credit_note_line_items",
         "credit_note_updated",
         inline(CREDIT_NOTES, "lines", "credit_note_line_item", links::credit_note),
-        topic(
-            &["credit_note.created", "credit_note.updated", "credit_note.voided"],
-            &[("credit_note", "id")]
-        ),
+        topic(CREDIT_NOTE_TYPES, &[("credit_note", "id")]),
         "/v1/credit_notes/{id}"
     ),
-    followed!(
-        "credit_notes",
-        CREDIT_NOTES,
-        &["credit_note.created", "credit_note.updated", "credit_note.voided"]
-    ),
+    followed!("credit_notes", CREDIT_NOTES, CREDIT_NOTE_TYPES),
     def!(
         "discounts",
         Some("updated"),

@@ -89,6 +89,30 @@ pub const SOURCES: &[&str] = &[
 ];
 pub const TAX_IDS: &[&str] =
     &["customer.tax_id.created", "customer.tax_id.deleted", "customer.tax_id.updated"];
+pub const CHECKOUT_TYPES: &[&str] = &[
+    "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.completed",
+    "checkout.session.expired",
+];
+pub const PAYOUT_TYPES: &[&str] = &[
+    "payout.canceled",
+    "payout.created",
+    "payout.failed",
+    "payout.paid",
+    "payout.reconciliation_completed",
+    "payout.updated",
+];
+pub const SETUP_INTENT_TYPES: &[&str] = &[
+    "setup_intent.canceled",
+    "setup_intent.created",
+    "setup_intent.requires_action",
+    "setup_intent.setup_failed",
+    "setup_intent.succeeded",
+];
+pub const CREDIT_NOTE_TYPES: &[&str] =
+    &["credit_note.created", "credit_note.updated", "credit_note.voided"];
+pub const TRANSFER_TYPES: &[&str] = &["transfer.created", "transfer.reversed", "transfer.updated"];
 pub const INVOICE_TYPES: &[&str] = &[
     "invoice.created",
     "invoice.deleted",

@@ -36,7 +36,7 @@ pub static STREAMS: &[Def] = &[
         ]
     ),
     followed!("checkout_sessions", CHECKOUT_SESSIONS,
-        &["checkout.session.async_payment_failed", "checkout.session.async_payment_succeeded", "checkout.session.completed", "checkout.session.expired"],
+        CHECKOUT_TYPES,
         unreported: &[Unreported { params: &[], field: "created", days: 0 }]),
     below!(
         "checkout_sessions_line_items",
@@ -48,15 +48,7 @@ pub static STREAMS: &[Def] = &[
             },
             ..inline(CHECKOUT_SESSIONS, "", "item", links::checkout_session)
         },
-        topic(
-            &[
-                "checkout.session.async_payment_failed",
-                "checkout.session.async_payment_succeeded",
-                "checkout.session.completed",
-                "checkout.session.expired"
-            ],
-            &[("checkout.session", "id")]
-        ),
+        topic(CHECKOUT_TYPES, &[("checkout.session", "id")]),
         "/v1/checkout/sessions/{id}"
     ),
     followed!(
@@ -134,31 +126,10 @@ pub static STREAMS: &[Def] = &[
             "balance_transaction",
             links::payout
         ),
-        topic(
-            &[
-                "payout.canceled",
-                "payout.created",
-                "payout.failed",
-                "payout.paid",
-                "payout.reconciliation_completed",
-                "payout.updated"
-            ],
-            &[("payout", "id")]
-        ),
+        topic(PAYOUT_TYPES, &[("payout", "id")]),
         ""
     ),
-    followed!(
-        "payouts",
-        PAYOUTS,
-        &[
-            "payout.canceled",
-            "payout.created",
-            "payout.failed",
-            "payout.paid",
-            "payout.reconciliation_completed",
-            "payout.updated"
-        ]
-    ),
+    followed!("payouts", PAYOUTS, PAYOUT_TYPES),
     def!(
         "radar_value_list_items",
         None,
@@ -192,30 +163,11 @@ pub static STREAMS: &[Def] = &[
             "setup_attempt",
             links::nothing
         ),
-        topic(
-            &[
-                "setup_intent.canceled",
-                "setup_intent.created",
-                "setup_intent.requires_action",
-                "setup_intent.setup_failed",
-                "setup_intent.succeeded"
-            ],
-            &[("setup_intent", "id")]
-        ),
+        topic(SETUP_INTENT_TYPES, &[("setup_intent", "id")]),
         "",
         true
     ),
-    followed!(
-        "setup_intents",
-        SETUP_INTENTS,
-        &[
-            "setup_intent.canceled",
-            "setup_intent.created",
-            "setup_intent.requires_action",
-            "setup_intent.setup_failed",
-            "setup_intent.succeeded"
-        ]
-    ),
+    followed!("setup_intents", SETUP_INTENTS, SETUP_INTENT_TYPES),
     followed!(
         "top_ups",
         List::of("/v1/topups", "topup"),
@@ -225,16 +177,9 @@ pub static STREAMS: &[Def] = &[
         "transfer_reversals",
         "created",
         inline(TRANSFERS, "reversals", "transfer_reversal", links::nothing),
-        topic(
-            &["transfer.created", "transfer.reversed", "transfer.updated"],
-            &[("transfer", "id")]
-        ),
+        topic(TRANSFER_TYPES, &[("transfer", "id")]),
         "/v1/transfers/{id}",
         true
     ),
-    followed!(
-        "transfers",
-        TRANSFERS,
-        &["transfer.created", "transfer.reversed", "transfer.updated"]
-    ),
+    followed!("transfers", TRANSFERS, TRANSFER_TYPES),
 ];
