@@ -15,9 +15,9 @@ use cdk::range::Span;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use crate::api::{Api, objects, paginator};
+use crate::api::{Api, paginator};
 use crate::streams::{Changes, Children, Def, Place, Rows, Topic};
-use crate::walk::{Visit, Walk};
+use crate::walk::{Visit, Walk, fetch};
 
 /// Event types in one request, at most.
 const TYPES: usize = 20;
@@ -140,8 +140,7 @@ impl Feed {
             .list("/v1/events", "/v1/events")
             .query("created[gte]", window.start)
             .query("created[lt]", window.end);
-        let pager = paginator().pager(None);
-        self.api.client().page(&request, &objects(), &pager.wants()).await
+        fetch(self.api.client(), &request, &paginator().pager(None), None).await
     }
 
     async fn walk(&self, window: Span, types: &[&str], fold: &Fold<'_>) -> Result<(), Failure> {

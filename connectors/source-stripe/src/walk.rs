@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use airbyte_protocol::Error;
 use cdk::http::{Client, Failure, Page, Request};
 use cdk::json::{Located, fields, integer, plain};
 use cdk::page::Pager;
@@ -159,16 +160,28 @@ pub async fn fetch(
     let request = pager.request(base, client)?;
     let mut failure = match client.page(&request, &objects(), &pager.wants()).await {
         Err(failure) if is_missing(&failure) => failure,
-        other => return other,
+        other => return of_list(other?),
     };
     for id in before.iter().flat_map(|before| &before.0) {
         let request = request.clone().set_query("starting_after", id);
         match client.page(&request, &objects(), &pager.wants()).await {
             Err(again) if is_missing(&again) => failure = again,
-            other => return other,
+            other => return of_list(other?),
         }
     }
     Err(failure)
+}
+
+/// Every list says whether there is more. What does not is something else, and taken for an
+/// empty list it would hide what there is.
+fn of_list(page: Page) -> Result<Page, Failure> {
+    match page.value(0) {
+        Some("true" | "false") => Ok(page),
+        _ => Err(Error::system(
+            "An answer that should be a list does not say whether there is more. Check whether a proxy or gateway alters Stripe's answers.",
+        )
+        .into()),
+    }
 }
 
 fn is_missing(failure: &Failure) -> bool {
