@@ -82,6 +82,8 @@ fn a_date_that_does_not_exist() {
 fn a_config_without_a_key() {
     let outcome = read(json!({"account_id": "acct_1"})).run().failed();
     assert_error(&outcome, FailureType::Config, &["/client_secret is required"]);
+    let outcome = read(json!({"client_secret": null})).run().failed();
+    assert_error(&outcome, FailureType::Config, &["/client_secret is required"]);
     let check = Job::new("source-stripe", "check", json!({"account_id": "acct_1"})).run();
     assert_check_failed(&check, &["/client_secret is required"]);
 }

@@ -253,3 +253,88 @@ fn case_35_addresses_in_answers_do_not_lead_the_key_away() {
     let read = Job::read("source-stripe", config, &["invoice_line_items"]).run();
     assert!(foreign.seen().is_empty(), "{}", read.summary());
 }
+
+/// What is no list, or never ends, is a failure: neither an empty stream nor a read for ever.
+#[test]
+fn answers_that_are_no_proper_lists_fail() {
+    let page = r#"{"object":"list","data":[{"id":"cus_1","object":"customer","created":1767225600}],"has_more":true}"#;
+    for (what, body) in [
+        ("an object without a list", "{}"),
+        ("a list of another kind", r#"{"object":"list","data":"none","has_more":false}"#),
+        ("nothing", ""),
+        ("more, but nothing to go on from", r#"{"object":"list","data":[],"has_more":true}"#),
+        ("the same page again and again", page),
+        ("no word on whether there is more", r#"{"object":"list","data":[]}"#),
+    ] {
+        let server = Canned::start(move |request| match request.path() {
+            "/v1/account" => Reply::json(json!({"id": "acct_1", "object": "account"})),
+            _ => Reply::json(body),
+        });
+        let config = json!({"client_secret": "sk_test_0123456789", "api_url": server.url(), "max_attempts": 2, "call_rate_limit": 10000});
+        let read = Job::read("source-stripe", config, &["customers"]).run();
+        assert_eq!(read.code, Some(1), "{what}: {}", read.summary());
+        assert!(server.seen().len() < 20, "{what}: {} requests", server.seen().len());
+        let kind = read.error_of("customers").kind();
+        assert!(kind.is_some() && kind != Some(FailureType::Config), "{what}: {kind:?}");
+    }
+}
+
+/// Objects that are not the stream's own are left out wherever they turn up.
+#[test]
+fn strangers_in_lists_are_left_out() {
+    let server = Canned::start(|request| match request.path() {
+        "/v1/charges" => Reply::json(json!({"object": "list", "has_more": false, "data": [
+            {"id": "ch_1", "object": "charge", "created": 1_767_225_602},
+            {"id": "re_1", "object": "refund", "created": 1_767_225_601},
+            {"id": "ch_2", "object": "charge", "created": 1_767_225_600},
+        ]})),
+        _ => Reply::json(json!({"id": "acct_1", "object": "account"})),
+    });
+    let config = json!({"client_secret": "sk_test_0123456789", "api_url": server.url()});
+    let read = Job::read("source-stripe", config, &["charges"]).run().succeeded();
+    assert_eq!(rows::ids(&read.rows("charges")), ["ch_1", "ch_2"]);
+}
+
+/// An answer of events that is no list must not count as a time without changes.
+#[test]
+fn answers_that_are_no_proper_lists_of_events_fail() {
+    let stripe = Stripe::of_rows(30);
+    let first = stripe.read(&["customers"]).run().succeeded();
+    stripe.settle();
+    stripe.change("mutate", json!({"resource": "customers"}));
+    stripe.settle();
+    stripe.faults(&script("/stripe/v1/events", 1, 1, "action = \"reply\"\nbody = \"{}\""));
+    let job = stripe.read(&["customers"]).state(first.state_file());
+    let failed = job.run().failed();
+    assert_eq!(failed.error_of("customers").kind(), Some(FailureType::System));
+    assert_eq!(job.run().succeeded().rows("customers").len(), 1);
+}
+
+/// Events with parts missing are passed over; those around them count.
+#[test]
+fn events_that_lack_something_do_not_stop_the_others() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("a time after 1970").as_secs();
+    let event = move |id: &str, data: Value| {
+        json!({"id": id, "object": "event", "created": now - 3600, "type": "customer.updated",
+            "api_version": "2026-10-28.endive", "data": data})
+    };
+    let customer = json!({"id": "cus_1", "object": "customer", "created": now - 9_999_999});
+    let server = Canned::start(move |request| match request.path() {
+        "/v1/events" => Reply::json(json!({"object": "list", "has_more": false, "data": [
+            event("evt_1", Value::Null),
+            event("evt_2", json!({"object": null})),
+            event("evt_3", json!({"object": {"id": "cus_2"}})),
+            event("evt_4", json!({"object": [1]})),
+            {"id": "evt_5", "object": "event"},
+            event("evt_6", json!({"object": customer})),
+        ]})),
+        "/v1/customers/cus_1" => Reply::json(&customer),
+        _ => Reply::json(json!({"id": "acct_1", "object": "account"})),
+    });
+    let config = json!({"client_secret": "sk_test_0123456789", "api_url": server.url()});
+    let saved = json!({"updated": (now - 86_400).to_string()});
+    let job = Job::read("source-stripe", config, &["customers"]);
+    let read = job.state(e2e::state::of_stream("customers", saved)).run().succeeded();
+    assert_eq!(rows::ids(&read.rows("customers")), ["cus_1"]);
+}

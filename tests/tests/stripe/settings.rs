@@ -172,7 +172,7 @@ fn saved_configurations_of_airbytes_connector_work() {
         "lookback_window_days": 0,
         "slice_range": 365,
         "num_workers": 10,
-        "call_rate_limit": 1000,
+        "call_rate_limit": null,
         "api_retention_streams": ["customers", "invoices"],
         "__injected_by_somebody": {"x": 1},
         "api_url": format!("{}/stripe/", stripe.server.url()),
