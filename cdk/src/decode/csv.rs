@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::AsyncBufRead;
 
 use super::column::Convert;
-use super::{Body, broken, reader};
+use super::{Body, broken, reader, without_marks};
 use crate::http::Broken;
 
 /// Bytes asked of the body at a time.
@@ -30,6 +30,8 @@ impl Csv {
     /// # Errors
     /// When the body breaks off, or the names are no text.
     pub async fn open(body: Body, delimiter: u8) -> Result<Self, Broken> {
+        // The parser below takes a mark that comes in a piece of its own for the end.
+        let body = without_marks(body).await;
         let input: Box<dyn AsyncBufRead + Send + Unpin> = Box::new(reader(body));
         let mut reader = AsyncReaderBuilder::new()
             .delimiter(delimiter)

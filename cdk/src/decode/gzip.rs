@@ -1,11 +1,10 @@
 //! Gzip.
 
 use async_compression::tokio::bufread::GzipDecoder;
-use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::io::ReaderStream;
 
-use super::{Body, broken, reader};
+use super::{Body, begins_with, broken, reader};
 
 /// How a gzip file begins (RFC 1952).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -14,19 +13,10 @@ const PIECE: usize = 64 << 10;
 
 /// Unpacks a gzip file, one of several members too. What does not begin like gzip passes as
 /// it is, since the transport may have unpacked it already.
-pub fn gunzip(mut body: Body) -> Body {
+pub fn gunzip(body: Body) -> Body {
     let unpacked = async move {
-        let mut head = BytesMut::new();
-        while head.len() < MAGIC.len() {
-            match body.next().await {
-                Some(Ok(piece)) => head.extend_from_slice(&piece),
-                Some(Err(why)) => return stream::iter([Err(why)]).boxed(),
-                None => break,
-            }
-        }
-        let is_gzip = head.starts_with(&MAGIC);
-        let whole = stream::iter([Ok(head.freeze())]).chain(body).boxed();
-        if is_gzip { unpack(whole) } else { whole }
+        let (is_gzip, body) = begins_with(body, &MAGIC).await;
+        if is_gzip { unpack(body) } else { body }
     };
     stream::once(unpacked).flatten().boxed()
 }

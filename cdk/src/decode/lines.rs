@@ -4,11 +4,8 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use serde::de::IgnoredAny;
 
-use super::Body;
+use super::{BOM, Body};
 use crate::http::Broken;
-
-/// A byte order mark.
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A body of one JSON value a line.
 pub struct JsonLines {

@@ -33,8 +33,9 @@ mod csv;
 mod gzip;
 mod lines;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
 use crate::http::Broken;
 
@@ -45,9 +46,39 @@ pub use lines::JsonLines;
 /// The pieces of a body, such as [`crate::http::Incoming::body`].
 pub type Body = BoxStream<'static, Result<Bytes, Broken>>;
 
+/// A byte order mark, which some servers put before a file.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a body begins with `mark`, and the same body with all of the mark in its first
+/// piece.
+async fn begins_with(mut body: Body, mark: &[u8]) -> (bool, Body) {
+    let mut head = BytesMut::new();
+    let mut rest = None;
+    while head.len() < mark.len() && rest.is_none() {
+        match body.next().await {
+            Some(Ok(piece)) => head.extend_from_slice(&piece),
+            end => rest = Some(end),
+        }
+    }
+    let begins = head.starts_with(mark);
+    let ended = stream::iter(rest.flatten());
+    (begins, stream::iter([Ok(head.freeze())]).chain(ended).chain(body).boxed())
+}
+
+/// The body without byte order marks at its begin.
+async fn without_marks(mut body: Body) -> Body {
+    loop {
+        let (is_marked, mut whole) = begins_with(body, BOM).await;
+        if !is_marked {
+            return whole;
+        }
+        let first = whole.next().await.map(|first| first.map(|piece| piece.slice(BOM.len()..)));
+        body = stream::iter(first).chain(whole).boxed();
+    }
+}
+
 /// A body as a reader; [`broken`] makes its errors what they were.
 fn reader(body: Body) -> impl tokio::io::AsyncBufRead + Send + Unpin {
-    use futures::TryStreamExt;
     tokio_util::io::StreamReader::new(body.map_err(std::io::Error::other))
 }
 

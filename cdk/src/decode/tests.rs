@@ -91,6 +91,16 @@ fn cells_are_kept_as_they_are() {
 }
 
 #[test]
+fn a_byte_order_mark_is_dropped_however_it_is_cut() {
+    for file in ["\u{feff}Id\n1\n", "\u{feff}\u{feff}Id\n1\n"] {
+        for cut in 0..8 {
+            let rows = run(rows(pieces(file.as_bytes(), &[cut, 3]))).unwrap();
+            assert_eq!(rows, [["Id"], ["1"]]);
+        }
+    }
+}
+
+#[test]
 fn rows_become_json_by_the_conversion_of_their_column() {
     let file = "Id,Name,Amount,Count,Active,Left,Tags\n\
                 1,\"a \"\"b\"\"\n\u{1F600}\",12345678901234567890.10,12.0,TRUE,x,[1]\n\
