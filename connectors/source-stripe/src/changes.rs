@@ -18,7 +18,7 @@ use crate::rows::{Rows, Shape};
 use crate::state::Phase;
 use crate::stream::{MemberRead, OVERLAP};
 use crate::streams::{Changes, Children, List, Parent, Rows as RowSource, Unreported};
-use crate::walk::Visit;
+use crate::walk::{Visit, is_after};
 
 /// Changes that are handled between two states.
 const CHUNK: usize = 200;
@@ -339,9 +339,9 @@ impl Visit for UnreportedVisit<'_> {
             let mut rows = Rows::new(&self.shape, self.follower.reading());
             for object in page.records() {
                 let time = get(object, &self.what.field.into()).and_then(integer);
-                let [id, created] = fields(object, ["id", "created"]);
+                let [id] = fields(object, ["id"]);
                 let is_told = id.is_some_and(|id| self.told.contains(id.trim_matches('"')));
-                let counts = created.and_then(integer).is_none_or(|created| created > after);
+                let counts = is_after(object, after);
                 if let Some(time) = time
                     && counts
                     && !is_told

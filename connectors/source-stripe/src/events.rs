@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::api::{Api, paginator};
 use crate::streams::{Changes, Children, Def, Place, Rows, Topic};
-use crate::walk::{Visit, Walk, fetch};
+use crate::walk::{Visit, Walk, fetch, is_after};
 
 /// Event types in one request, at most.
 const TYPES: usize = 20;
@@ -279,8 +279,7 @@ impl<'i> Fold<'i> {
 impl Visit for Fold<'_> {
     fn page<'a>(&'a self, page: Page, after: i64) -> BoxFuture<'a, Result<(), Failure>> {
         for event in page.records() {
-            let [created] = fields(event, ["created"]);
-            if created.and_then(integer).is_none_or(|created| created > after) {
+            if is_after(event, after) {
                 self.event(event);
             }
         }

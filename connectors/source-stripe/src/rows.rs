@@ -33,6 +33,9 @@ impl Shape {
     }
 }
 
+/// Bytes of rows that are worth a write.
+const ENOUGH: usize = 48 << 10;
+
 /// Rows that are being put together for one write.
 pub struct Rows<'s> {
     shape: &'s Shape,
@@ -145,6 +148,12 @@ impl<'s> Rows<'s> {
             self.columns.text("connected_account_id", tag);
         }
         self.batch.push(&append(object, self.columns.as_str()));
+    }
+
+    /// The rows so far, once they are worth a write: small buffers are soon free again, so
+    /// that memory does not depend on how large pages are.
+    pub fn full(&mut self, reading: &Reading) -> Option<RecordBatch> {
+        (self.batch.bytes() >= ENOUGH).then(|| std::mem::replace(&mut self.batch, reading.batch()))
     }
 
     /// The rows, to be written. Objects that did not belong are told of in the log.

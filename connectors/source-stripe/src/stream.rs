@@ -21,7 +21,7 @@ use crate::events::Feed;
 use crate::rows::{Rows as RowWriter, Shape};
 use crate::state::{Phase, Saved};
 use crate::streams::{Changes, Children, Def, List, Parent, Rows, Time, Version};
-use crate::walk::{Visit, Walk, fetch};
+use crate::walk::{Visit, Walk, created, fetch, is_after};
 
 /// Stripe keeps events for 30 days; a day is left for the read itself.
 pub const RETENTION: i64 = 29 * 86_400;
@@ -523,21 +523,9 @@ async fn covered(read: &MemberRead<'_>, span: Span) {
 }
 
 fn note_newest(read: &MemberRead<'_>, page: &Page) {
-    let newest = page.records().next().and_then(|object| {
-        let [created, date] = fields(object, ["created", "date"]);
-        integer(created.or(date)?)
-    });
-    if let Some(newest) = newest {
+    if let Some(newest) = created(page, false) {
         read.saved().saw(newest);
     }
-}
-
-fn is_after(object: &str, after: i64) -> bool {
-    if after == i64::MIN {
-        return true;
-    }
-    let [created, date] = fields(object, ["created", "date"]);
-    created.or(date).and_then(integer).is_none_or(|created| created > after)
 }
 
 /// Writes the objects of a list as rows.
@@ -556,6 +544,9 @@ impl Visit for ListVisit<'_> {
             for object in page.records() {
                 if is_after(object, after) && self.keep.wants(object) {
                     rows.push(object, None);
+                }
+                if let Some(batch) = rows.full(reading) {
+                    reading.write(batch).await;
                 }
             }
             reading.write(rows.into_batch()).await;

@@ -126,11 +126,21 @@ impl Walk<'_> {
     }
 }
 
-/// Creation time of a page's last (oldest) or first (newest) object.
-fn created(page: &Located, last: bool) -> Option<i64> {
-    let record = if last { page.records().next_back() } else { page.records().next() };
-    let [created, date] = fields(record?, ["created", "date"]);
+/// When an object was created, epoch seconds; some kinds call it `date`.
+pub fn created_at(object: &str) -> Option<i64> {
+    let [created, date] = fields(object, ["created", "date"]);
     integer(created.or(date)?)
+}
+
+/// Whether an object was created after `after`, as far as it says.
+pub fn is_after(object: &str, after: i64) -> bool {
+    after == i64::MIN || created_at(object).is_none_or(|created| created > after)
+}
+
+/// Creation time of a page's last (oldest) or first (newest) object.
+pub fn created(page: &Located, last: bool) -> Option<i64> {
+    let mut records = page.records();
+    created_at(if last { records.next_back() } else { records.next() }?)
 }
 
 /// Ids at the end of a page, from which the next one can be found when the last object
