@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use airbyte_protocol::Error;
 use bytes::Bytes;
 use cdk::http::{Action, Failure, Request};
 use cdk::json::{fields, get, plain};
@@ -134,7 +135,15 @@ impl Family<'_> {
             return Ok(());
         };
         nested.data.iter().for_each(|child| take(child.get()));
-        let (true, Some(url)) = (nested.has_more, nested.url) else { return Ok(()) };
+        if !nested.has_more {
+            return Ok(());
+        }
+        let Some(url) = nested.url else {
+            let why = format!(
+                "The list '{field}' inside an object is cut short and does not say where the rest is."
+            );
+            return Err(Error::system(why).into());
+        };
         let last =
             nested.data.last().and_then(|child| fields(child.get(), ["id"])[0]).and_then(plain);
         self.pages(self.request(&url, endpoint_of(field)), last, take).await
