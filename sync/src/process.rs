@@ -187,11 +187,14 @@ mod tests {
 
     #[test]
     fn usage_is_known_after_the_end() {
-        let (process, mut pipes) = start("sh", &["-c", "echo hello; read line"]).unwrap();
+        let (process, pipes) = start("sh", &["-c", "echo hello; exec sleep 1000"]).unwrap();
         assert!(pipes.stdin.is_none());
-        let mut text = String::new();
-        pipes.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!(text, "hello\n");
+        let mut hello = [0; 6];
+        pipes.stdout.unwrap().read_exact(&mut hello).unwrap();
+        assert_eq!(&hello, b"hello\n");
+        // It stays until it has been looked at.
+        process.sample();
+        process.signal(Signal::KILL);
         process.wait().unwrap();
         assert!(process.usage().peak_rss_bytes > 0);
     }

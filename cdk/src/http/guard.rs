@@ -11,7 +11,7 @@ use url::{Host, Url};
 pub(super) const PRIVATE: &str = "is on a private network, which a cloud deployment may not reach";
 
 /// Checks an address before anything is sent to it. Names are checked again when they
-/// are resolved ([`PublicOnly`]).
+/// are resolved.
 ///
 /// # Errors
 /// A sentence that says what is not allowed.
