@@ -1,0 +1,10 @@
+//! A black-box acceptance suite for Airbyte connectors in any language.
+//!
+//! [`rules`] are values that say what has to be so. A connector is run by [`exec`], which gives a
+//! [`transcript`](transcript::Transcript): its lines with their times, its end, what it used.
+//! Checks are functions from transcripts to findings on a [`Sheet`](sheet::Sheet), so that a
+//! recorded output can be looked at without running anything.
+
+pub mod rules;
+pub mod sheet;
+pub mod transcript;
