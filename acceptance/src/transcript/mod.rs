@@ -78,6 +78,8 @@ pub struct Transcript {
     pub started_at: i64,
     /// Whether the suite ended it early, by a signal or a closed pipe.
     pub was_interrupted: bool,
+    /// Whether processes that it had started were still there after its end.
+    pub left_behind: bool,
 }
 
 impl Transcript {
@@ -93,6 +95,7 @@ impl Transcript {
             usage: Usage::default(),
             started_at: 0,
             was_interrupted: false,
+            left_behind: false,
         };
         transcript.push_all(stdout);
         transcript
