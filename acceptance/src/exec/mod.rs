@@ -12,14 +12,12 @@ mod process;
 mod reader;
 mod usage;
 mod watch;
-mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use call::{Call, Content, Mode, Stop};
 pub use process::Running;
-pub use words::split as split_words;
 
 use crate::transcript::Transcript;
 
@@ -59,17 +57,9 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// An executable, given as the words of a command line. A relative path of the program is
-    /// resolved now, since runs have working folders of their own.
-    pub fn executable(command: &str) -> Result<Self, Trouble> {
-        let mut words = split_words(command).map_err(Trouble)?;
-        let program = words.first_mut().ok_or_else(|| Trouble("the command is empty".into()))?;
-        if program.contains('/') {
-            let path = std::path::absolute(&*program)
-                .map_err(|error| Trouble(format!("{program}: {error}")))?;
-            *program = path.to_string_lossy().into_owned();
-        }
-        Ok(Self { launch: Launch::Executable(words), environment: BTreeMap::new() })
+    /// A program with its first arguments.
+    pub fn executable(words: Vec<String>) -> Self {
+        Self { launch: Launch::Executable(words), environment: BTreeMap::new() }
     }
 
     /// An image.

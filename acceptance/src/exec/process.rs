@@ -45,7 +45,7 @@ pub struct Running {
     started_at: i64,
     lines: Vec<Line>,
     is_terminated: bool,
-    was_interrupted: bool,
+    interrupted_at: Option<Duration>,
     container: Option<(String, String)>,
     work: PathBuf,
     _folder: TempDir,
@@ -101,7 +101,7 @@ impl Running {
             started_at,
             lines: Vec::new(),
             is_terminated: true,
-            was_interrupted: false,
+            interrupted_at: None,
             container,
             work,
             _folder: folder,
@@ -145,13 +145,13 @@ impl Running {
 
     /// Closes the reading end of stdout.
     pub fn close_output(&mut self) {
-        self.was_interrupted = true;
+        self.interrupted_at.get_or_insert(self.started.elapsed());
         self.output = None;
     }
 
     /// Sends a signal. Not every process that it goes to is still there, which is no error.
     pub fn signal(&mut self, signal: Signal) {
-        self.was_interrupted = true;
+        self.interrupted_at.get_or_insert(self.started.elapsed());
         if signal == Signal::KILL {
             self.kill();
         } else if self.call.mode == Mode::Pid1 {
@@ -204,7 +204,7 @@ impl Running {
             exit: end.exit,
             usage,
             started_at: self.started_at,
-            was_interrupted: self.was_interrupted,
+            interrupted_at: self.interrupted_at,
             left_behind: end.left_behind,
         }
     }
@@ -216,7 +216,9 @@ impl Running {
             Some(Stop::CloseAt(line)) if count == line => self.close_output(),
             Some(Stop::AtAnswer(kind)) => {
                 let last = self.lines.last();
-                if last.is_some_and(|line| line.kind() == Some(kind)) && !self.was_interrupted {
+                if last.is_some_and(|line| line.kind() == Some(kind))
+                    && self.interrupted_at.is_none()
+                {
                     self.signal(Signal::TERM);
                 }
             }
