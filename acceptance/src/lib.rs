@@ -1,0 +1,3 @@
+//! The acceptance suite for Airbyte connectors in any language.
+
+pub mod proxy;
