@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod exec;
 pub mod leaks;
+pub mod proxy;
 pub mod rows;
 pub mod rules;
 pub mod sheet;
