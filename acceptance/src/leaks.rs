@@ -12,12 +12,12 @@ const LEAST_CHARS: usize = 8;
 #[derive(Default)]
 pub struct Leaks {
     masker: Masker,
-    count: usize,
+    values: Vec<String>,
 }
 
 impl std::fmt::Debug for Leaks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaks").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Leaks").field("count", &self.values.len()).finish_non_exhaustive()
     }
 }
 
@@ -33,15 +33,21 @@ impl Leaks {
 
     /// Adds a secret.
     pub fn add(&mut self, secret: &str) {
-        if secret.chars().count() >= LEAST_CHARS {
+        if secret.chars().count() >= LEAST_CHARS && !self.values.iter().any(|known| known == secret)
+        {
             self.masker.add(secret);
-            self.count += 1;
+            self.values.push(secret.to_owned());
         }
+    }
+
+    /// The secrets themselves.
+    pub fn values(&self) -> &[String] {
+        &self.values
     }
 
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.values.is_empty()
     }
 
     /// Whether a secret stands in the text.
