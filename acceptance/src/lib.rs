@@ -11,5 +11,6 @@ pub mod leaks;
 pub mod proxy;
 pub mod rows;
 pub mod rules;
+pub mod schema;
 pub mod sheet;
 pub mod transcript;
