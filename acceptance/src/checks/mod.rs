@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod incremental;
 pub mod output;
 pub mod payload;
+pub mod read;
 pub mod spec;
 pub mod streams;
 
