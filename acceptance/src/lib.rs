@@ -5,6 +5,7 @@
 //! Checks are functions from transcripts to findings on a [`Sheet`](sheet::Sheet), so that a
 //! recorded output can be looked at without running anything.
 
+pub mod config;
 pub mod rules;
 pub mod sheet;
 pub mod transcript;
