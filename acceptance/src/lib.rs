@@ -6,6 +6,7 @@
 //! recorded output can be looked at without running anything.
 
 pub mod config;
+pub mod report;
 pub mod rules;
 pub mod sheet;
 pub mod transcript;

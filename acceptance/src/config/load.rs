@@ -66,10 +66,8 @@ impl Config {
                 ));
             }
         };
-        let folder = match root.get("base_path").and_then(Value::as_str) {
-            Some(base) => folder.join(base),
-            None => folder.to_owned(),
-        };
+        let base = root.get("base_path").and_then(Value::as_str).unwrap_or_default();
+        let folder = std::path::absolute(folder.join(base)).unwrap_or_else(|_| folder.to_owned());
         let mut notes = Vec::new();
         legacy::migrate(&mut root, &mut notes)
             .map_err(|problem| ConfigError { file: None, problems: vec![problem] })?;
