@@ -70,8 +70,8 @@ pub struct Config {
     /// The configured catalog for all entries that name none.
     #[schemars(extend("format" = "path"))]
     pub configured_catalog_path: Option<PathBuf>,
-    /// The source changes while it is read, so what depends on equal data (R11, I05, I06, I07,
-    /// D08) is only warned about.
+    /// The source changes while it is read, so rules that need equal data, such as R11 and I05,
+    /// are only warned about.
     pub live: bool,
     /// Warnings fail, too.
     pub strict: bool,

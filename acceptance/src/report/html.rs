@@ -47,11 +47,11 @@ fn head(out: &mut String, report: &Report) {
     let _ = writeln!(
         out,
         "<header>\n<h1><span class=\"badge {class}\">{word}</span> <code>{}</code>{}</h1>\n\
-         <p class=\"dim\">{} · {} runs in {:.1} s{seed}{strict}</p>\n</header>",
+         <p class=\"dim\">{} · {} in {:.1} s{seed}{strict}</p>\n</header>",
         escape(&report.connector),
         version.unwrap_or_default(),
         report.started_at.format("%Y-%m-%d %H:%M:%S UTC"),
-        report.runs.len(),
+        report.processes(),
         report.seconds
     );
 }

@@ -25,9 +25,6 @@ use crate::sheet::{Finding, Sheet, Tally};
 /// members do not change it.
 const FORMAT: u32 = 1;
 
-/// The rules that depend on the source standing still.
-static LIVE: [&Rule; 5] = [&rules::R11, &rules::I05, &rules::I06, &rules::I07, &rules::D08];
-
 /// What is known of a run beside the findings.
 #[derive(Debug, Clone, Default)]
 pub struct About {
@@ -43,8 +40,6 @@ pub struct About {
     pub seed: Option<u64>,
     /// Warnings fail, too.
     pub strict: bool,
-    /// The source changes while it is read.
-    pub live: bool,
     /// Rules that are switched off.
     pub off: Vec<OffRule>,
     /// The processes that were run.
@@ -208,9 +203,8 @@ pub struct OffNote {
 impl Report {
     /// Makes the report of a run.
     pub fn new(sheet: &Sheet, about: About) -> Self {
-        let rules: Vec<RuleReport> = rules::all()
-            .map(|rule| RuleReport::new(rule, sheet.tally(rule), about.live, &about.off))
-            .collect();
+        let rules: Vec<RuleReport> =
+            rules::all().map(|rule| RuleReport::new(rule, sheet.tally(rule), &about.off)).collect();
         let mut counts: BTreeMap<Status, usize> =
             Status::ALL.into_iter().map(|status| (status, 0)).collect();
         for rule in &rules {
@@ -260,6 +254,14 @@ impl Report {
         html::render(self)
     }
 
+    /// How many processes were run, for people.
+    fn processes(&self) -> String {
+        match self.runs.len() {
+            1 => "1 run".to_owned(),
+            n => format!("{n} runs"),
+        }
+    }
+
     /// Whether this status makes the run fail.
     fn fails(&self, status: Status) -> bool {
         status == Status::Failed || (self.strict && status == Status::Warned)
@@ -289,7 +291,7 @@ impl Report {
 }
 
 impl RuleReport {
-    fn new(rule: &'static Rule, tally: Option<&Tally>, live: bool, off: &[OffRule]) -> Self {
+    fn new(rule: &'static Rule, tally: Option<&Tally>, off: &[OffRule]) -> Self {
         let Tally { checks, mut findings, mut more, skipped } = tally.cloned().unwrap_or_default();
         let mut notes = Vec::new();
         let mut is_off = false;
@@ -315,9 +317,6 @@ impl RuleReport {
             findings.push(Finding::new(rule, message).hint(reason));
             more = 0;
         }
-        if live && LIVE.contains(&rule) {
-            findings = findings.into_iter().map(toned_down).collect();
-        }
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
         let status = match findings.iter().map(|finding| finding.level).max() {
             _ if is_off => Status::Off,
@@ -328,15 +327,6 @@ impl RuleReport {
             None => Status::Skipped,
         };
         Self { rule, status, checks, findings, more, skipped, off: notes }
-    }
-}
-
-fn toned_down(finding: Finding) -> Finding {
-    let live = "The source is live, so its data may have changed in between.";
-    match (finding.level, finding.hint.clone()) {
-        (Level::Error, Some(hint)) => finding.only(Level::Warning, format!("{live} {hint}")),
-        (Level::Error, None) => finding.only(Level::Warning, live),
-        _ => finding,
     }
 }
 

@@ -47,11 +47,7 @@ fn head(out: &mut String, report: &Report, view: &View) {
     line(out, &view.bold(&view.cut(0, &name)));
     let seed = report.seed.map(|seed| format!(" · seed {seed}")).unwrap_or_default();
     let strict = if report.strict { " · strict" } else { "" };
-    let runs = match report.runs.len() {
-        1 => "1 run".to_owned(),
-        n => format!("{n} runs"),
-    };
-    let about = format!("{runs} in {:.1} s{seed}{strict}", report.seconds);
+    let about = format!("{} in {:.1} s{seed}{strict}", report.processes(), report.seconds);
     line(out, &view.dim(&about));
     line(out, "");
 }

@@ -99,16 +99,6 @@ fn warnings_fail_under_strict_only() {
 }
 
 #[test]
-fn a_live_source_only_warns() {
-    let report = Report::new(&sheet(), About { live: true, ..about() });
-    assert_eq!(status(&report, &rules::D08), Status::Warned);
-    assert_eq!(status(&report, &rules::R03), Status::Failed);
-    let rule = report.rules.iter().find(|one| one.rule == &rules::D08).unwrap();
-    let hint = rule.findings[0].hint.as_deref().unwrap();
-    assert!(hint.contains("live") && hint.ends_with("Sort them."), "{hint}");
-}
-
-#[test]
 fn rules_are_switched_off_wholly_or_for_streams() {
     let off_all = About { off: vec![off(&rules::R03, &[]), off(&rules::D08, &[])], ..about() };
     let report = Report::new(&sheet(), off_all);
