@@ -219,7 +219,7 @@ fn wrong_texts(text: &str) -> Vec<String> {
     let after_separator = text
         .char_indices()
         .filter(|(at, c)| !c.is_alphanumeric() && text[*at..].chars().count() > 8)
-        .last()
+        .next_back()
         .map_or(0, |(at, _)| text[..at].chars().count() + 1);
     [after_separator, 0, count / 2, count.saturating_sub(4)]
         .into_iter()
