@@ -55,11 +55,13 @@ impl Server {
             .then(|| Url::parse(&uri.to_string()).ok())
             .flatten();
         let url = match (way, absolute) {
-            (Way::BaseUrl(upstream, local), _) => return Ok(behind(upstream, *local, path)?),
+            (Way::BaseUrl(upstream, local), _) => return behind(upstream, *local, path),
             (_, Some(url)) => url,
             (Way::Tunnel(origin), None) => at(origin, path)?,
             (Way::Proxy, None) => {
-                return Err("This port is an HTTP proxy: name it in HTTP_PROXY, or ask for a base URL.");
+                return Err(
+                    "This port is an HTTP proxy: name it in HTTP_PROXY, or ask for a base URL.",
+                );
             }
         };
         // A connector may send even its requests to a base URL by the proxy.
