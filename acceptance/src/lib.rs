@@ -6,6 +6,7 @@
 //! recorded output can be looked at without running anything.
 
 pub mod checks;
+pub mod diff;
 pub mod exec;
 pub mod leaks;
 pub mod proxy;

@@ -149,10 +149,13 @@ pub(super) async fn slow(body: Pieces, time: Duration) -> Pieces {
         Ok(piece)
     });
     // An empty piece is no end: only the time counts.
-    drops.chain(body).filter(|piece| {
-        let keep = !matches!(piece, Ok(piece) if piece.is_empty());
-        async move { keep }
-    }).boxed()
+    drops
+        .chain(body)
+        .filter(|piece| {
+            let keep = !matches!(piece, Ok(piece) if piece.is_empty());
+            async move { keep }
+        })
+        .boxed()
 }
 
 /// Up to [`HEAD`] bytes (or somewhat more), and what follows.

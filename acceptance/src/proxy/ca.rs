@@ -31,8 +31,8 @@ impl Authority {
         let mut params = params(Vec::new(), "Acceptance suite, authority of this run")?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer =
-            CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(setup)?).map_err(setup)?;
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(setup)?)
+            .map_err(setup)?;
         let bundle = bundle(&issuer.pem()).map_err(setup)?;
         let key = KeyPair::generate().map_err(setup)?;
         Ok(Self { issuer, key, by_host: Mutex::default(), bundle })

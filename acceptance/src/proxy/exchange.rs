@@ -29,8 +29,7 @@ const BODY_HEAD: usize = 1 << 20;
 const UNMATCHED: u16 = 599;
 
 /// A body as the server sends it.
-pub(super) type Body =
-    StreamBody<futures::stream::BoxStream<'static, io::Result<Frame<Bytes>>>>;
+pub(super) type Body = StreamBody<futures::stream::BoxStream<'static, io::Result<Frame<Bytes>>>>;
 
 /// The connection is to be reset.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +179,10 @@ async fn recorded(
 ) -> Answer {
     let mut headers = asked.headers.clone();
     // Only what can be decoded: recorded bodies are for people to read, and must not hide secrets.
-    let gzip = headers.get_all("accept-encoding").iter().any(|v| v.as_bytes().windows(4).any(|w| w == b"gzip"));
+    let gzip = headers
+        .get_all("accept-encoding")
+        .iter()
+        .any(|v| v.as_bytes().windows(4).any(|w| w == b"gzip"));
     let encoding = if gzip { "gzip" } else { "identity" };
     headers.insert("accept-encoding", HeaderValue::from_static(encoding));
     let (method, url, body) = (asked.method, asked.url, asked.body.head.clone());
@@ -221,9 +223,11 @@ fn synthetic(fault: &Fault) -> Answer {
             }
             answer
         }
-        Fault::Malformed => {
-            Answer::whole(200, "application/json", &b"{\"data\": [{\"id\": \"1\", \"name\": \"brok"[..])
-        }
+        Fault::Malformed => Answer::whole(
+            200,
+            "application/json",
+            &b"{\"data\": [{\"id\": \"1\", \"name\": \"brok"[..],
+        ),
         _ => {
             let page = "<!DOCTYPE html>\n<html><head><title>Maintenance</title></head>\
                         <body><h1>We'll be back soon</h1></body></html>\n";

@@ -342,8 +342,9 @@ mod tests {
     #[test]
     fn once_each_then_never_again() {
         let faults = Faults::new(FaultPlan::one(Rule::once(Fault::Reset).times(2)));
-        let asked: Vec<bool> =
-            ["a", "b", "a", "a", "b"].map(|p| ask(&faults, &format!("http://e.com/{p}")).is_some()).into();
+        let asked: Vec<bool> = ["a", "b", "a", "a", "b"]
+            .map(|p| ask(&faults, &format!("http://e.com/{p}")).is_some())
+            .into();
         assert_eq!(asked, [true, true, true, false, true]);
     }
 

@@ -35,8 +35,17 @@ const INCIDENTAL: [&str; 20] = [
 ];
 
 /// Parameters that differ each time a request is sent.
-const FRESH: [&str; 9] =
-    ["_", "nonce", "oauth_nonce", "oauth_timestamp", "timestamp", "request_id", "cachebuster", "rnd", "jti"];
+const FRESH: [&str; 9] = [
+    "_",
+    "nonce",
+    "oauth_nonce",
+    "oauth_timestamp",
+    "timestamp",
+    "request_id",
+    "cachebuster",
+    "rnd",
+    "jti",
+];
 
 /// Words in the names of parameters whose numbers may be instants.
 const TIMES: [&str; 15] = [
@@ -77,7 +86,13 @@ impl Identity {
     }
 
     /// The identity of a request as it came in.
-    pub fn of(scrubber: &Scrubber, method: &str, url: &str, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub fn of(
+        scrubber: &Scrubber,
+        method: &str,
+        url: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
         let content_type = headers.get("content-type").and_then(|v| v.to_str().ok());
         let body = scrubber.body(content_type, body);
         let headers = scrubbed_headers(scrubber, headers);
@@ -134,9 +149,8 @@ impl Identity {
 
 /// Names in lower case with scrubbed values, in the order sent.
 pub fn scrubbed_headers(scrubber: &Scrubber, headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &hyper::header::HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).into_owned()
-    };
+    let text =
+        |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers
         .iter()
         .map(|(name, value)| (name.to_string(), scrubber.header(name.as_str(), &text(value))))
@@ -239,7 +253,9 @@ fn masked(name: &str, value: &str) -> String {
     let name = name.to_ascii_lowercase();
     let mut words = name.split(|c: char| !c.is_ascii_alphabetic());
     let timely = words.any(|word| {
-        TIMES.iter().any(|time| if time.len() > 3 { word.contains(time) } else { word.starts_with(time) })
+        TIMES
+            .iter()
+            .any(|time| if time.len() > 3 { word.contains(time) } else { word.starts_with(time) })
     });
     if timely { replace_all(&NUMBER, &value, "INSTANT") } else { value }
 }
@@ -309,7 +325,11 @@ mod tests {
 
     #[test]
     fn pages_are_different_requests() {
-        for (a, b) in [("page=1", "page=2"), ("page_token=a", "page_token=b"), ("id=1700000000", "id=1700000001")] {
+        for (a, b) in [
+            ("page=1", "page=2"),
+            ("page_token=a", "page_token=b"),
+            ("id=1700000000", "id=1700000001"),
+        ] {
             let url = "https://e.com/a?";
             let (a, b) = (get(&format!("{url}{a}")), get(&format!("{url}{b}")));
             assert_ne!(a.key(), b.key());
@@ -323,7 +343,10 @@ mod tests {
     fn instants_differ_loosely() {
         for (a, b) in [
             ("created[lt]=1700000000", "created[lt]=1750000000"),
-            ("q=SELECT Id FROM A WHERE D > 2024-01-01T00:00:00Z", "q=SELECT Id FROM A WHERE D > 2025-06-07T08:09:10.5Z"),
+            (
+                "q=SELECT Id FROM A WHERE D > 2024-01-01T00:00:00Z",
+                "q=SELECT Id FROM A WHERE D > 2025-06-07T08:09:10.5Z",
+            ),
             ("start_date=2024-01-01", "start_date=2024-02-01"),
             ("_=1", "_=2"),
         ] {

@@ -165,7 +165,11 @@ impl Journal {
                     && request.started + tolerance < retry_at
                 {
                     let early = retry_at - request.started;
-                    found.push(TooEarly { answer: answer.clone(), request: request.clone(), early });
+                    found.push(TooEarly {
+                        answer: answer.clone(),
+                        request: request.clone(),
+                        early,
+                    });
                 }
             }
         }
@@ -364,7 +368,11 @@ mod tests {
     #[test]
     fn what_was_never_asked_again_is_unrecovered() {
         let journal = Journal {
-            exchanges: vec![exchange(1, 1, 0, None), exchange(2, 1, 5, Some(9)), exchange(3, 2, 6, None)],
+            exchanges: vec![
+                exchange(1, 1, 0, None),
+                exchange(2, 1, 5, Some(9)),
+                exchange(3, 2, 6, None),
+            ],
             problems: Vec::new(),
         };
         assert_eq!(journal.unrecovered().iter().map(|e| e.number).collect::<Vec<_>>(), [2]);

@@ -198,7 +198,8 @@ impl Proxy {
         }
         let port = self.door_to(&url)?;
         // Whether there is a slash at the end matters to whoever joins paths.
-        let path = if upstream.ends_with('/') { url.path() } else { url.path().trim_end_matches('/') };
+        let path =
+            if upstream.ends_with('/') { url.path() } else { url.path().trim_end_matches('/') };
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(format!("http://127.0.0.1:{port}{path}{query}"))
     }

@@ -206,7 +206,12 @@ impl Writer {
     }
 
     /// The file of a body, relative to the folder.
-    fn body(&mut self, of: &str, content_type: Option<&str>, body: Vec<u8>) -> Result<Option<String>> {
+    fn body(
+        &mut self,
+        of: &str,
+        content_type: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Option<String>> {
         if body.is_empty() {
             return Ok(None);
         }

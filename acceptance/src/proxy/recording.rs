@@ -126,7 +126,10 @@ fn parse(text: &[u8]) -> Result<(Head, Vec<Line>), (usize, String)> {
     let mut exchanges = Vec::new();
     for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(line).map_err(|e| {
-            (number + 1, format!("is not an exchange ({e}); mend the line, remove it, or record again"))
+            (
+                number + 1,
+                format!("is not an exchange ({e}); mend the line, remove it, or record again"),
+            )
         })?;
         if !(100..=999).contains(&line.response.status) {
             return Err((number + 1, format!("{} is not a status", line.response.status)));

@@ -73,7 +73,8 @@ impl Replay {
         let bytes = self.recording.body(recorded.body.as_deref())?;
         let mut headers = HeaderMap::new();
         for (name, value) in &recorded.headers {
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value))
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<HeaderName>(), HeaderValue::from_str(value))
             {
                 headers.append(name, value);
             }

@@ -59,7 +59,9 @@ impl Server {
             (_, Some(url)) => url,
             (Way::Tunnel(origin), None) => at(origin, path)?,
             (Way::Proxy, None) => {
-                return Err("This port is an HTTP proxy: name it in HTTP_PROXY, or ask for a base URL.");
+                return Err(
+                    "This port is an HTTP proxy: name it in HTTP_PROXY, or ask for a base URL.",
+                );
             }
         };
         // A connector may send even its requests to a base URL by the proxy.

@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn only_the_value_changes() {
         let text = "{ \"n\": 1.00, \"a\" : \"s\\u0065cret\",\n \"b\": [{\"a\": 12345678901234567890123}], \"a\": [\"p\", \"q\"]}\n";
-        let want = "{ \"n\": 1.00, \"a\" : \"X\",\n \"b\": [{\"a\": \"X\"}], \"a\": [\"X\", \"X\"]}\n";
+        let want =
+            "{ \"n\": 1.00, \"a\" : \"X\",\n \"b\": [{\"a\": \"X\"}], \"a\": [\"X\", \"X\"]}\n";
         assert_eq!(hide_a(text).as_deref(), Some(want));
     }
 

@@ -261,7 +261,8 @@ impl Scrubber {
             self.pairs(text)
         } else if kind.starts_with("multipart/") {
             self.multipart(text.to_owned())
-        } else if let Some(text) = json::rewrite(text, &mut |name, value| self.scalar(name, value)) {
+        } else if let Some(text) = json::rewrite(text, &mut |name, value| self.scalar(name, value))
+        {
             text
         } else {
             self.elements(text.to_owned())
@@ -272,7 +273,8 @@ impl Scrubber {
     /// The new JSON text of a scalar that is a secret, or a URL with secrets.
     fn scalar(&self, name: &str, value: &str) -> Option<String> {
         if !value.starts_with('"') {
-            let secret = names::is_secret_number(name) && value.starts_with(|c: char| c.is_ascii_digit());
+            let secret =
+                names::is_secret_number(name) && value.starts_with(|c: char| c.is_ascii_digit());
             return secret.then(|| format!("\"{}\"", self.hide(name, value)));
         }
         let secret = is_secret(name, Place::Member);
@@ -286,9 +288,8 @@ impl Scrubber {
 
     /// XML elements with names that mean secrets, as in SOAP sign-ins.
     fn elements(&self, text: String) -> String {
-        static ELEMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            Regex::new(r"<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?>([^<>]+)</").ok()
-        });
+        static ELEMENT: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r"<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?>([^<>]+)</").ok());
         self.replace_captured(text, &ELEMENT, |found| {
             let name = found.get(1).map(|m| m.as_str()).unwrap_or_default();
             let value = found.get(2).filter(|_| is_secret(name, Place::Member));

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_name() {
-        for name in ["access_token", "clientSecret", "X-Api-Key", "auth[token]", "Set-Cookie", "pwd"]
+        for name in
+            ["access_token", "clientSecret", "X-Api-Key", "auth[token]", "Set-Cookie", "pwd"]
         {
             assert!(is_secret(name, Place::Member), "{name}");
         }
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn tokens_of_pages_are_no_secrets() {
-        for name in ["next_page_token", "pageToken", "continuation_token", "syncToken", "page[token]"]
+        for name in
+            ["next_page_token", "pageToken", "continuation_token", "syncToken", "page[token]"]
         {
             assert!(!is_secret(name, Place::Parameter), "{name}");
         }

@@ -60,26 +60,35 @@ fn forms_elements_and_parts() {
         b"grant_type=password&username=ann&password=p%26w",
     );
     assert_eq!(form, b"grant_type=password&username=ann&password=SCRUBBED_password_1");
-    let soap = scrubber.body(Some("text/xml"), b"<r><n:sessionId x='1'>00D!AQ</n:sessionId><id>7</id></r>");
+    let soap = scrubber
+        .body(Some("text/xml"), b"<r><n:sessionId x='1'>00D!AQ</n:sessionId><id>7</id></r>");
     assert_eq!(soap, b"<r><n:sessionId x='1'>SCRUBBED_sessionId_1</n:sessionId><id>7</id></r>");
     let parts = scrubber.body(
         Some("multipart/form-data; boundary=b"),
         b"--b\r\nContent-Disposition: form-data; name=\"client_secret\"\r\n\r\nabc\r\n--b--",
     );
-    assert!(String::from_utf8(parts).unwrap().contains("\r\n\r\nSCRUBBED_client_secret_1\r\n--b--"));
+    assert!(
+        String::from_utf8(parts).unwrap().contains("\r\n\r\nSCRUBBED_client_secret_1\r\n--b--")
+    );
 }
 
 #[test]
 fn headers_keep_scheme_and_cookie_names() {
     let scrubber = scrubber();
     assert_eq!(scrubber.header("Authorization", "Bearer abc"), "Bearer SCRUBBED_authorization_1");
-    assert_eq!(scrubber.header("authorization", "Basic YW5uOmh1bnRlcjEyMzQ1Njc4"), "Basic SCRUBBED_authorization_2");
+    assert_eq!(
+        scrubber.header("authorization", "Basic YW5uOmh1bnRlcjEyMzQ1Njc4"),
+        "Basic SCRUBBED_authorization_2"
+    );
     assert_eq!(scrubber.text("hunter12345678"), "SCRUBBED_password_1");
     assert_eq!(
         scrubber.header("Set-Cookie", "sid=s1; Path=/; HttpOnly"),
         "sid=SCRUBBED_cookie_1; Path=/; HttpOnly"
     );
-    assert_eq!(scrubber.header("Cookie", "sid=s1; a=b"), "sid=SCRUBBED_cookie_1; a=SCRUBBED_cookie_2");
+    assert_eq!(
+        scrubber.header("Cookie", "sid=s1; a=b"),
+        "sid=SCRUBBED_cookie_1; a=SCRUBBED_cookie_2"
+    );
     assert_eq!(scrubber.header("X-Api-Key", "k"), "SCRUBBED_x_api_key_1");
     assert_eq!(scrubber.header("Link", "</a?page=2>; rel=\"next\""), "</a?page=2>; rel=\"next\"");
 }
