@@ -1,5 +1,6 @@
 //! What finds violations of the rules: functions from transcripts and catalogs to findings.
 
+pub mod attributes;
 pub mod catalog;
 pub mod incremental;
 pub mod output;
