@@ -7,4 +7,5 @@
 
 pub mod rules;
 pub mod sheet;
+pub mod stub;
 pub mod transcript;
