@@ -5,7 +5,13 @@
 //! Checks are functions from transcripts to findings on a [`Sheet`](sheet::Sheet), so that a
 //! recorded output can be looked at without running anything.
 
+pub mod checks;
+pub mod exec;
+pub mod leaks;
+pub mod proxy;
+pub mod rows;
 pub mod rules;
+pub mod schema;
 pub mod sheet;
 pub mod stub;
 pub mod transcript;

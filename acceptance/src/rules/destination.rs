@@ -26,7 +26,7 @@ rules! { DESTINATION;
         fix "Null it and add an entry to _airbyte_meta.changes.";
     W08 Error "lines that are no records or states are ignored"
         why "Runners pipe logs, statuses and text of the source through."
-        fix "Skip them.";
+        fix "Skip them; log what is no JSON.";
     W09 Error "a record of an unknown stream is an error"
         why "Dropping it is silent loss."
         fix "Print an error trace and exit 1.";

@@ -45,6 +45,9 @@ rules! { SPEC;
     S14 Error "a destination names the sync modes it supports"
         why "The platform offers no sync mode for it otherwise."
         fix "Set supported_destination_sync_modes.";
+    S15 Error "protocol_version is one that the platform takes"
+        why "The platform compares the major number with its own and refuses to register the connector."
+        fix "Set it to the version of the protocol's models, such as 0.18.0, or leave it out.";
 }
 
 rules! { CHECK;

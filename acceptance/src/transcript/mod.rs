@@ -9,6 +9,7 @@ use airbyte_protocol::StreamDescriptor;
 use serde_json::Value;
 
 pub use line::{Body, Line, RecordBody, StateBody, StatusBody, TraceErrorBody};
+pub(crate) use line::{descriptor, payload_key};
 pub use strict::{Strict, parse as parse_strictly};
 
 /// How a process ended.
@@ -76,8 +77,10 @@ pub struct Transcript {
     pub usage: Usage,
     /// When it was started, in milliseconds since the epoch; 0 when not known.
     pub started_at: i64,
-    /// Whether the suite ended it early, by a signal or a closed pipe.
-    pub was_interrupted: bool,
+    /// When the suite ended it early, by a signal or a closed pipe: the time since its start.
+    pub interrupted_at: Option<Duration>,
+    /// Whether processes that it had started were still there after its end.
+    pub left_behind: bool,
 }
 
 impl Transcript {
@@ -92,7 +95,8 @@ impl Transcript {
             exit: Exit::Unknown,
             usage: Usage::default(),
             started_at: 0,
-            was_interrupted: false,
+            interrupted_at: None,
+            left_behind: false,
         };
         transcript.push_all(stdout);
         transcript
@@ -109,6 +113,16 @@ impl Transcript {
         for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
             self.lines.push(Line::read(at + 1, line.to_vec(), Duration::ZERO));
         }
+    }
+
+    /// Whether the suite ended it early.
+    pub fn was_interrupted(&self) -> bool {
+        self.interrupted_at.is_some()
+    }
+
+    /// How long it went on after the suite had ended it.
+    pub fn went_on(&self) -> Duration {
+        self.usage.wall.saturating_sub(self.interrupted_at.unwrap_or(self.usage.wall))
     }
 
     /// The records, with their lines.
