@@ -16,4 +16,5 @@ pub mod rows;
 pub mod rules;
 pub mod schema;
 pub mod sheet;
+pub mod stub;
 pub mod transcript;
