@@ -145,7 +145,8 @@ fn contents(run: &Transcript, of: Context<'_>, sheet: &mut Sheet) {
         let schema = match RecordSchema::compile(&info.raw["json_schema"]) {
             Ok(schema) => schema,
             Err(why) => {
-                sheet.skip(&rules::R03, format!("{}: its schema is broken: {why}", info.descriptor));
+                sheet
+                    .skip(&rules::R03, format!("{}: its schema is broken: {why}", info.descriptor));
                 continue;
             }
         };
@@ -262,7 +263,11 @@ fn order(run: &Transcript, of: Context<'_>, sheet: &mut Sheet) {
         let finding = Finding::new(&rules::R07, "no stream has a status").in_run(&run.title);
         let reason = "the platform makes do with the exit code; it shows no progress by stream";
         let is_demanded = of.demands.statuses == Some(true);
-        return sheet.find(if is_demanded { finding } else { finding.only(Level::Warning, reason) });
+        return sheet.find(if is_demanded {
+            finding
+        } else {
+            finding.only(Level::Warning, reason)
+        });
     }
     let mut streams: BTreeMap<StreamDescriptor, Progress> = BTreeMap::new();
     for line in &run.lines {
@@ -329,10 +334,9 @@ impl Progress {
             note(format!("{} after {ended}", status.status), None);
         }
         match status.status.as_str() {
-            "STARTED" if self.started => note(
-                "STARTED a second time".into(),
-                Some("the platform takes it for RUNNING"),
-            ),
+            "STARTED" if self.started => {
+                note("STARTED a second time".into(), Some("the platform takes it for RUNNING"))
+            }
             "STARTED" => self.started = true,
             "RUNNING" => {
                 if !self.started {
@@ -480,7 +484,11 @@ fn count(
             let finding = Finding::new(&rules::R10, "sourceStats.recordCount is missing");
             let reason = "the platform does without it";
             let is_demanded = of.demands.states == Some(true);
-            sheet.find(at(if is_demanded { finding } else { finding.only(Level::Warning, reason) }));
+            sheet.find(at(if is_demanded {
+                finding
+            } else {
+                finding.only(Level::Warning, reason)
+            }));
         }
         Some(count) if (count - counted as f64).abs() > f64::EPSILON => {
             let message = format!("recordCount is {count}, but {counted} records came");

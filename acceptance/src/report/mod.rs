@@ -313,7 +313,8 @@ impl RuleReport {
         if findings.is_empty() && more > 0 {
             let message =
                 format!("{more} further findings were only counted, so they may be of any stream");
-            let reason = "Mend some of the streams that are switched off, or switch the rule off as a whole.";
+            let reason = "Mend some of the streams that are switched off, or switch the rule off \
+                          as a whole.";
             findings.push(Finding::new(rule, message).hint(reason));
             more = 0;
         }
