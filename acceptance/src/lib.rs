@@ -17,4 +17,5 @@ pub mod rules;
 pub mod schema;
 pub mod sheet;
 pub mod stub;
+pub mod suite;
 pub mod transcript;

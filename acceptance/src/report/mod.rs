@@ -67,6 +67,21 @@ pub struct RunSummary {
     pub records: usize,
 }
 
+impl RunSummary {
+    /// The summary of a process's transcript.
+    pub fn of(run: &crate::transcript::Transcript) -> Self {
+        Self {
+            title: run.title.clone(),
+            command: run.command.clone(),
+            exit: run.exit.to_string(),
+            seconds: run.usage.wall.as_secs_f64(),
+            peak_rss: (run.usage.peak_rss > 0).then_some(run.usage.peak_rss),
+            lines: run.lines.len(),
+            records: run.records().count(),
+        }
+    }
+}
+
 /// What came of a run. Serialized it is the report in JSON:
 ///
 /// ```json

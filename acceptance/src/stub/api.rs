@@ -196,10 +196,7 @@ async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     upset_or(&shared, "/me", json!({"account": "stub"}))
 }
 
-async fn token(
-    State(shared): State<Arc<Shared>>,
-    Form(form): Form<Parameters>,
-) -> Response {
+async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<Parameters>) -> Response {
     let is = |key: &str, value: &str| form.get(key).is_some_and(|given| given == value);
     let is_refresh_token = form.get("refresh_token").is_some_and(|token| {
         token.strip_prefix(REFRESH_TOKEN).is_some_and(|rest| {
@@ -209,7 +206,8 @@ async fn token(
     let mut inner = shared.lock();
     inner.requests.push("POST /oauth/token".to_owned());
     if !is("client_id", CLIENT_ID) || !is("client_secret", CLIENT_SECRET) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"error": "invalid_client"}))).into_response();
+        return (StatusCode::UNAUTHORIZED, Json(json!({"error": "invalid_client"})))
+            .into_response();
     }
     if !is("grant_type", "refresh_token") || !is_refresh_token {
         return (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_grant"}))).into_response();
@@ -244,7 +242,8 @@ async fn list(
         return refusal;
     }
     let Some(total) = shared.rows.of(&stream) else {
-        return (StatusCode::NOT_FOUND, Json(json!({"error": "no such collection"}))).into_response();
+        return (StatusCode::NOT_FOUND, Json(json!({"error": "no such collection"})))
+            .into_response();
     };
     let since = query.get("since").map(String::as_str);
     let first = (0..total).find(|n| is_since(&stream, *n, since)).unwrap_or(total);

@@ -170,9 +170,7 @@ impl<'a> Reader<'a> {
             }
             Some(state @ Value::Object(_)) => Ok(Some(state.clone())),
             Some(_) if self.is(Fault::BrokenStateIgnored) => Ok(None),
-            Some(_) => {
-                Err(Error::config(format!("The state of {:?} is no object.", stream.name)))
-            }
+            Some(_) => Err(Error::config(format!("The state of {:?} is no object.", stream.name))),
         }
     }
 
@@ -385,7 +383,9 @@ impl<'a> Reader<'a> {
             }
             self.record(run, row);
         }
-        if self.is(Fault::RowsTwice) && name == "countries" && run.total == 10
+        if self.is(Fault::RowsTwice)
+            && name == "countries"
+            && run.total == 10
             && let Some(last) = last
         {
             self.record(run, last);
@@ -475,7 +475,8 @@ impl<'a> Reader<'a> {
         let body = if self.is(Fault::LegacyState) {
             json!({"type": "LEGACY", "data": {run.stream.name.as_str(): state}, "sourceStats": stats})
         } else {
-            let stream = json!({"stream_descriptor": descriptor(run.stream), "stream_state": state});
+            let stream =
+                json!({"stream_descriptor": descriptor(run.stream), "stream_state": state});
             json!({"type": "STREAM", "stream": stream, "sourceStats": stats})
         };
         self.output.send(json!({"type": "STATE", "state": body}));
