@@ -11,6 +11,12 @@ fn main() -> ExitCode {
             [flag, name, rest @ ..] if flag == "--mutant" => stub::source::main(Some(name), rest),
             rest => stub::source::main(None, rest),
         },
+        Some((command, rest)) if command == "stub-destination" => match rest {
+            [flag, name, rest @ ..] if flag == "--mutant" => {
+                stub::destination::main(Some(name), rest)
+            }
+            rest => stub::destination::main(None, rest),
+        },
         _ => ExitCode::from(2),
     }
 }
