@@ -14,4 +14,9 @@ pub mod rules;
 pub mod schema;
 pub mod sheet;
 pub mod stub;
+pub mod suite {
+    //! Experiments: what is tried out with a connector.
+
+    pub mod destination;
+}
 pub mod transcript;

@@ -1,6 +1,7 @@
 //! What finds violations of the rules: functions from transcripts and catalogs to findings.
 
 pub mod catalog;
+pub mod destination;
 pub mod incremental;
 pub mod output;
 pub mod payload;
