@@ -15,6 +15,9 @@ use crate::sheet::Finding;
 /// How long a process may take to exit after the end of its stdout; the platform waits a minute.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long the end of stdin stays behind that of stdout in a cancelled sync.
+const CLOSING: Duration = Duration::from_millis(500);
+
 /// Rows, states, the end of the input: all is written, and the metadata are right.
 pub(super) fn append(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let stream = bench.stream("append");
@@ -205,10 +208,12 @@ pub(super) fn cancel(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         return Ok(());
     }
     bench.sheet.check(&rules::W15);
-    let second = Feed::new().rows(&stream, 10..11).state(&stream, 2);
+    let second = Feed::new().rows(&stream, 10..11).state(&stream, 2).state(&stream, 3);
     let mut running = bench.start("cancelled", &[&target])?;
     running.close_output();
     running.write(second.text.as_bytes());
+    // The reader of the pipe notices that it is to close it at the next line at the latest.
+    std::thread::sleep(CLOSING);
     running.close_input();
     let run = running.finish();
     if run.exit.is_success() {
