@@ -6,9 +6,12 @@
 //! recorded output can be looked at without running anything.
 
 pub mod checks;
+pub mod config;
+pub mod diff;
 pub mod exec;
 pub mod leaks;
 pub mod proxy;
+pub mod report;
 pub mod rows;
 pub mod rules;
 pub mod schema;

@@ -167,7 +167,7 @@ fn content(data: &Value, ignored: Option<&Vec<Vec<String>>>) -> String {
     sorted(data).to_string()
 }
 
-fn remove(value: &mut Value, path: &[String]) {
+pub(crate) fn remove(value: &mut Value, path: &[String]) {
     match (value, path) {
         (Value::Object(members), [last]) => {
             members.shift_remove(last);

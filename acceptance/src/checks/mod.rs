@@ -1,10 +1,12 @@
 //! What finds violations of the rules: functions from transcripts and catalogs to findings.
 
+pub mod attributes;
 pub mod catalog;
 pub mod destination;
 pub mod incremental;
 pub mod output;
 pub mod payload;
+pub mod read;
 pub mod spec;
 pub mod streams;
 

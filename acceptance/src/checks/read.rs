@@ -163,7 +163,7 @@ fn of_schema(
     sheet.check(&rules::R03);
     sheet.check(&rules::R04);
     let stream = &info.descriptor;
-    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut coverage = schema.coverage();
     let mut extra: BTreeSet<String> = BTreeSet::new();
     let mut any = false;
     for (line, record) in run.records().filter(|(_, record)| &record.stream == stream) {
@@ -171,12 +171,12 @@ fn of_schema(
         for violation in schema.violations(&record.data) {
             let message = format!("{}: {}", violation.path, violation.message);
             let mut finding = Finding::new(&rules::R03, message);
-            if let Some(reason) = violation.accepted_because {
-                finding = finding.only(Level::Warning, reason);
+            if let Some(reason) = violation.reason {
+                finding = finding.only(violation.level, reason);
             }
             sheet.find(find(run, line, stream)(finding));
         }
-        for path in schema.undeclared(&record.data) {
+        for path in coverage.observe(schema, &record.data) {
             if extra.insert(path.clone()) {
                 let mut finding = Finding::new(&rules::R04, format!("{path} is not declared"));
                 if of.demands.fail_on_extra_columns {
@@ -185,17 +185,15 @@ fn of_schema(
                 sheet.find(find(run, line, stream)(finding));
             }
         }
-        schema.note_present(&record.data, &mut seen);
     }
     if !any {
         return;
     }
-    let unseen: Vec<String> =
-        schema.declared().iter().filter(|path| !seen.contains(*path)).cloned().collect();
+    let unseen = coverage.never_seen(schema);
     let rule = if of.demands.validate_data_points { &rules::R14 } else { &rules::R12 };
     sheet.check(rule);
     if !unseen.is_empty() {
-        let shown = unseen.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+        let shown = unseen.iter().take(10).copied().collect::<Vec<_>>().join(", ");
         let more = unseen.len().saturating_sub(10);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!("declared, but in no record: {shown}{more}");
@@ -253,7 +251,6 @@ struct Progress {
     since_state: u64,
     last_record: Option<usize>,
     states: usize,
-    has_error: bool,
 }
 
 fn order(run: &Transcript, of: Context<'_>, sheet: &mut Sheet) {

@@ -140,10 +140,8 @@ pub(super) async fn cut(body: Pieces, length: Option<u64>) -> Option<Pieces> {
 /// The body, its beginning in ten pieces spread over `time`.
 pub(super) async fn slow(body: Pieces, time: Duration) -> Pieces {
     let (head, body) = head(body).await;
-    let size = head.len().div_ceil(10).max(1);
-    let pieces: Vec<Bytes> = (0..10)
-        .map(|n| head.slice((n * size).min(head.len())..((n + 1) * size).min(head.len())))
-        .collect();
+    let pieces: Vec<Bytes> =
+        (0..10).map(|n| head.slice(head.len() * n / 10..head.len() * (n + 1) / 10)).collect();
     let drops = stream::iter(pieces).then(move |piece| async move {
         tokio::time::sleep(time / 10).await;
         Ok(piece)

@@ -82,7 +82,7 @@ impl Exchanger {
             door,
             method: method.to_string(),
             url: self.scrubber.url(url.as_str()),
-            host: identity.host().to_owned(),
+            host: host(&url),
             request: identity.key(),
             request_bytes: body.head.len() as u64,
         });
@@ -239,6 +239,12 @@ fn synthetic(fault: &Fault) -> Answer {
 fn explain(status: u16, error: &str, detail: &str) -> Answer {
     let body = serde_json::json!({"error": error, "message": detail}).to_string();
     Answer::whole(status, "application/json", body)
+}
+
+/// `host` or `host:port`.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// An answer that is no exchange with an API.

@@ -140,11 +140,6 @@ impl Identity {
     pub fn same_place(&self, other: &Self) -> bool {
         (&self.method, &self.host, &self.path) == (&other.method, &other.host, &other.path)
     }
-
-    /// `host` or `host:port`.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
 }
 
 /// Names in lower case with scrubbed values, in the order sent.

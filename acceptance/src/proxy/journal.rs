@@ -56,7 +56,7 @@ pub struct Exchange {
     pub method: String,
     /// The API's URL with its query, scrubbed of secrets.
     pub url: String,
-    /// Host (and port, if it is not the usual one).
+    /// Host, and port if it is not the usual one.
     pub host: String,
     /// Equal for requests that are the same (method, URL, body; whatever the access token).
     pub request: u64,
@@ -80,7 +80,7 @@ pub struct Exchange {
 /// Which later requests a `Retry-After` binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All to the same host.
+    /// All to the same host. Only status 429 binds them all; any other concerns its request alone.
     Host,
     /// The same request only.
     Request,
@@ -157,7 +157,7 @@ impl Journal {
             };
             for request in &self.exchanges[at + 1..] {
                 let bound = match scope {
-                    Scope::Host => request.host == answer.host,
+                    Scope::Host => answer.status == Some(429) && request.host == answer.host,
                     Scope::Request => request.request == answer.request,
                 };
                 if bound
@@ -334,7 +334,7 @@ mod tests {
             url: String::new(),
             host: "e.com".to_owned(),
             request,
-            status: Some(200),
+            status: Some(if retry_at.is_some() { 429 } else { 200 }),
             fault: retry_at.map(|_| Fault::too_many()),
             retry_at: retry_at.map(Duration::from_millis),
             request_bytes: 0,

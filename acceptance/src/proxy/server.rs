@@ -55,7 +55,7 @@ impl Server {
             .then(|| Url::parse(&uri.to_string()).ok())
             .flatten();
         let url = match (way, absolute) {
-            (Way::BaseUrl(upstream, local), _) => return Ok(behind(upstream, *local, path)?),
+            (Way::BaseUrl(upstream, local), _) => return behind(upstream, *local, path),
             (_, Some(url)) => url,
             (Way::Tunnel(origin), None) => at(origin, path)?,
             (Way::Proxy, None) => {

@@ -148,10 +148,7 @@ fn types(position: &Position<'_>, found: &mut Findings<'_>) {
     let is_empty = position.types().contains(&"object")
         && position.place != Place::Root
         && !position.has("oneOf")
-        && !position
-            .schema
-            .get("properties")
-            .is_some_and(|members| members.as_object().is_some_and(|members| !members.is_empty()));
+        && position.schema.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty);
     // Variants that only say which one they are may leave nothing else to say.
     if is_empty && position.place != Place::OneOf {
         found.warning(

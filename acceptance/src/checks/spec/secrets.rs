@@ -218,8 +218,7 @@ fn wrong_texts(text: &str) -> Vec<String> {
     let count = text.chars().count();
     let after_separator = text
         .char_indices()
-        .filter(|(at, c)| !c.is_alphanumeric() && text[*at..].chars().count() > 8)
-        .last()
+        .rfind(|(at, c)| !c.is_alphanumeric() && text[*at..].chars().count() > 8)
         .map_or(0, |(at, _)| text[..at].chars().count() + 1);
     [after_separator, 0, count / 2, count.saturating_sub(4)]
         .into_iter()
