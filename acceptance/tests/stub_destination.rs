@@ -8,23 +8,30 @@ use acceptance::exec::Connector;
 use acceptance::sheet::Sheet;
 use acceptance::stub::destination;
 use acceptance::stub::mutants::{self, ALL, Mutant};
-use acceptance::suite::destination::{Bench, EXPERIMENTS, Experiment, ReadBack};
+use acceptance::suite::destination::{Bench, EXPERIMENTS, Experiment, TableCommand};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_acceptance");
 
 /// What the experiments find.
-fn findings(mutant: Option<&str>, wanted: impl Fn(&Experiment) -> bool, reads: bool) -> Sheet {
+fn findings(
+    mutant: Option<&str>,
+    wanted: impl Fn(&Experiment) -> bool,
+    reads: bool,
+    namespace: Option<&str>,
+) -> Sheet {
     let folder = tempfile::tempdir().unwrap();
     let config = destination::config(folder.path());
     let mut words = vec![PROGRAM.to_owned(), "stub-destination".to_owned()];
     words.extend(mutant.into_iter().flat_map(|name| ["--mutant".to_owned(), name.to_owned()]));
     let connector = Connector::executable(words);
-    let command = format!("'{PROGRAM}' stub-destination read --config {{config}} {{stream}}");
-    let read_back = ReadBack(command);
+    let stream = if namespace.is_some() { "$NAMESPACE.$STREAM" } else { "$STREAM" };
+    let line = format!("'{PROGRAM}' stub-destination read --config {{config}} \"{stream}\"");
+    let read_back = TableCommand::new(&line, namespace);
     let mut sheet = Sheet::new();
     for experiment in EXPERIMENTS.iter().filter(|experiment| wanted(experiment)) {
         let read_back = reads.then_some(&read_back);
         let mut bench = Bench::new(&connector, &config, read_back, "acceptance_");
+        bench.namespace = namespace;
         (experiment.work)(&mut bench).unwrap();
         sheet.merge(bench.sheet);
     }
@@ -37,7 +44,7 @@ fn summary(sheet: &Sheet) -> Vec<String> {
 
 #[test]
 fn the_correct_stub_raises_nothing() {
-    let sheet = findings(None, |_| true, true);
+    let sheet = findings(None, |_| true, true, None);
     assert_eq!(summary(&sheet), Vec::<String>::new());
     let rules = acceptance::rules::all().filter(|rule| rule.group() == 'W');
     for rule in rules {
@@ -47,8 +54,14 @@ fn the_correct_stub_raises_nothing() {
 }
 
 #[test]
+fn a_namespace_changes_nothing() {
+    let wanted = |experiment: &Experiment| experiment.name != "names";
+    assert_eq!(summary(&findings(None, wanted, true, Some("crm"))), Vec::<String>::new());
+}
+
+#[test]
 fn without_read_back_what_cannot_be_seen_is_skipped() {
-    let sheet = findings(None, |experiment| experiment.name != "a large batch", false);
+    let sheet = findings(None, |experiment| experiment.name != "a large batch", false, None);
     assert_eq!(summary(&sheet), Vec::<String>::new());
     assert!(!sheet.tally(&acceptance::rules::W06).unwrap().skipped.is_empty());
 }
@@ -69,7 +82,7 @@ fn every_mutant_is_caught_by_the_rule_meant_for_it() {
                     let name = mutant.name();
                     // Experiments of its own rule must catch it; the others may.
                     let of_rule = |e: &Experiment| e.rules.contains(&mutant.rule);
-                    let sheet = findings(Some(&name), of_rule, true);
+                    let sheet = findings(Some(&name), of_rule, true, None);
                     let caught: BTreeSet<&str> =
                         sheet.findings().map(|finding| finding.rule.id).collect();
                     if !caught.contains(mutant.rule.id) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::feed::{EPOCH_MS, Feed, Target};
 use super::{Bench, wait_for_states, whole_numbers};
-use crate::checks::destination::{Row, echoes, instant};
+use crate::checks::destination::{Row, instant};
 use crate::exec::Trouble;
 use crate::rules;
 use crate::sheet::Finding;
@@ -104,11 +104,11 @@ pub(super) fn crash(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         let feed = (0..states).fold(Feed::new(), |feed, at| {
             feed.rows(&stream, at * 10..at * 10 + 10).state(&stream, at + 1)
         });
-        running.write(feed.text.as_bytes());
+        running.write(feed.placed(bench.namespace).text.as_bytes());
         let has_come = wait_for_states(&mut running, states as usize);
         running.signal(Signal::KILL);
         let run = running.finish();
-        echoes(&run, &feed.sent, false, &mut bench.sheet);
+        bench.echoes(&run, &feed, false);
         if !has_come && run.states().next().is_none() {
             bench.sheet.skip(&rules::W01, "states are held back until the end of the input");
             return Ok(());
@@ -151,7 +151,7 @@ pub(super) fn global(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         bench.sheet.find(Finding::new(&rules::W11, message).in_run(&run.title));
         return Ok(());
     }
-    echoes(&run, &feed.sent, true, &mut bench.sheet);
+    bench.echoes(&run, &feed, true);
     bench.runs.push((run, true));
     bench.expect(&rules::W11, &two, "id", &[0, 1, 2, 3, 4], "after the end of the input")?;
 
@@ -159,7 +159,7 @@ pub(super) fn global(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let targets = [&Target::new(&one), &Target::new(&two)];
     let feed = Feed::new().rows(&one, 0..5).rows(&two, 0..5).global_state(&[&one, &two], 1);
     let mut running = bench.start("crash after a global state", &targets)?;
-    running.write(feed.text.as_bytes());
+    running.write(feed.placed(bench.namespace).text.as_bytes());
     let has_come = wait_for_states(&mut running, 1);
     running.signal(Signal::KILL);
     running.finish();
@@ -183,7 +183,7 @@ pub(super) fn overwrite(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     }
     let second = Feed::new().rows(&stream, 10..12).state(&stream, 2);
     let mut running = bench.start("second overwrite", &[&target])?;
-    running.write(second.text.as_bytes());
+    running.write(second.placed(bench.namespace).text.as_bytes());
     running.close_input();
     while running.line().is_some() {}
     let ended = Instant::now();
@@ -211,7 +211,7 @@ pub(super) fn cancel(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let second = Feed::new().rows(&stream, 10..11).state(&stream, 2).state(&stream, 3);
     let mut running = bench.start("cancelled", &[&target])?;
     running.close_output();
-    running.write(second.text.as_bytes());
+    running.write(second.placed(bench.namespace).text.as_bytes());
     // The reader of the pipe notices that it is to close it at the next line at the latest.
     std::thread::sleep(CLOSING);
     running.close_input();

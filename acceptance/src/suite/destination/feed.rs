@@ -80,8 +80,11 @@ impl Target {
 }
 
 /// The configured catalog of some streams.
-pub fn catalog(targets: &[&Target]) -> Value {
-    let streams: Vec<&Value> = targets.iter().map(|target| &target.entry).collect();
+pub fn catalog(targets: &[&Target], namespace: Option<&str>) -> Value {
+    let mut streams: Vec<Value> = targets.iter().map(|target| target.entry.clone()).collect();
+    if let Some(namespace) = namespace {
+        streams.iter_mut().for_each(|entry| entry["stream"]["namespace"] = namespace.into());
+    }
     json!({"streams": streams})
 }
 
@@ -180,9 +183,49 @@ impl Feed {
         self.message(&json!({"type": "TRACE", "trace": trace}))
     }
 
+    /// The same for streams in a namespace.
+    pub fn placed(&self, namespace: Option<&str>) -> Self {
+        let mut feed = self.clone();
+        let Some(namespace) = namespace else { return feed };
+        feed.text.clear();
+        for line in self.text.lines() {
+            match serde_json::from_str::<Value>(line) {
+                Ok(mut message) => {
+                    place(&mut message, namespace);
+                    feed.text.push_str(&message.to_string());
+                }
+                Err(_) => feed.text.push_str(line),
+            }
+            feed.text.push('\n');
+        }
+        for sent in &mut feed.sent {
+            let mut message = json!({"state": sent.state});
+            place(&mut message, namespace);
+            sent.state = message["state"].take();
+        }
+        feed
+    }
+
     fn take_open(&mut self, stream: Option<&str>) -> usize {
         let of = self.open.iter_mut().filter(|(name, _)| stream.is_none_or(|stream| stream == name));
         of.map(|(_, count)| std::mem::take(count)).sum()
+    }
+}
+
+/// Puts the namespace beside every name of a stream in a message.
+fn place(message: &mut Value, namespace: &str) {
+    for pointer in [
+        "/record",
+        "/state/stream/stream_descriptor",
+        "/trace/stream_status/stream_descriptor",
+    ] {
+        if let Some(Value::Object(of)) = message.pointer_mut(pointer) {
+            of.insert("namespace".to_owned(), namespace.into());
+        }
+    }
+    let global = message.pointer_mut("/state/global/stream_states").and_then(Value::as_array_mut);
+    for state in global.into_iter().flatten() {
+        state["stream_descriptor"]["namespace"] = namespace.into();
     }
 }
 

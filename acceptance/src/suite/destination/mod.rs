@@ -9,11 +9,12 @@ mod read_back;
 mod refresh;
 mod values;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use self::read_back::ReadBack;
+pub use self::read_back::TableCommand;
 
 use self::feed::{Feed, Target, catalog};
 use crate::checks::destination::echoes;
@@ -32,11 +33,15 @@ pub struct Bench<'a> {
     /// Its configuration.
     pub config: &'a Value,
     /// How tables are read; without it only what stands on stdout is looked at.
-    pub read_back: Option<&'a ReadBack>,
+    pub read_back: Option<&'a TableCommand>,
     /// A prefix for names of streams, so that runs do not meet each other's tables.
     pub prefix: &'a str,
+    /// The namespace of all streams.
+    pub namespace: Option<&'a str>,
     /// After which time a run is killed.
     pub timeout: Duration,
+    /// The streams that were written to, for whoever cleans up.
+    pub written: BTreeSet<String>,
     /// What is found.
     pub sheet: Sheet,
     /// Runs to which the rules of every output apply, and whether they were to succeed.
@@ -48,6 +53,8 @@ pub struct Bench<'a> {
 pub struct Experiment {
     /// What it is called.
     pub name: &'static str,
+    /// The sync mode that the destination has to know for it.
+    pub mode: &'static str,
     /// The rules that it looks at.
     pub rules: &'static [&'static Rule],
     /// What it does.
@@ -57,63 +64,63 @@ pub struct Experiment {
 /// All experiments. They are independent of each other.
 pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
-        name: "append without ids",
+        name: "append without ids", mode: "append",
         rules: &[&rules::W01, &rules::W02, &rules::W03, &rules::W13],
         work: ends::append,
     },
     Experiment {
-        name: "a crash after a state came back",
+        name: "a crash after a state came back", mode: "append",
         rules: &[&rules::W01],
         work: ends::crash,
     },
     Experiment {
-        name: "global states",
+        name: "global states", mode: "append",
         rules: &[&rules::W11],
         work: ends::global,
     },
     Experiment {
-        name: "the end of stdout",
+        name: "the end of stdout", mode: "overwrite",
         rules: &[&rules::W03, &rules::W14],
         work: ends::overwrite,
     },
-    Experiment { name: "a cancelled sync", rules: &[&rules::W15], work: ends::cancel },
+    Experiment { name: "a cancelled sync", mode: "overwrite", rules: &[&rules::W15], work: ends::cancel },
     Experiment {
-        name: "a truncate refresh in two attempts",
+        name: "a truncate refresh in two attempts", mode: "append",
         rules: &[&rules::W04, &rules::W05],
         work: refresh::two_attempts,
     },
     Experiment {
-        name: "an overwrite whose source dies",
+        name: "an overwrite whose source dies", mode: "overwrite",
         rules: &[&rules::W16],
         work: refresh::dead_source,
     },
     Experiment {
-        name: "an overwrite without records",
+        name: "an overwrite without records", mode: "overwrite",
         rules: &[&rules::W10],
         work: refresh::without_records,
     },
-    Experiment { name: "append_dedup", rules: &[&rules::W06], work: keys::cursors },
+    Experiment { name: "append_dedup", mode: "append_dedup", rules: &[&rules::W06], work: keys::cursors },
     Experiment {
-        name: "append_dedup by two columns",
+        name: "append_dedup by two columns", mode: "append_dedup",
         rules: &[&rules::W06],
         work: keys::composite,
     },
     Experiment {
-        name: "values that do not fit",
+        name: "values that do not fit", mode: "append",
         rules: &[&rules::W07],
         work: values::misfits,
     },
-    Experiment { name: "types", rules: &[&rules::W17], work: values::types },
-    Experiment { name: "names", rules: &[&rules::W17], work: values::names },
-    Experiment { name: "a large batch", rules: &[&rules::W02, &rules::W17], work: values::batch },
-    Experiment { name: "other lines", rules: &[&rules::W08], work: inputs::other_lines },
+    Experiment { name: "types", mode: "append", rules: &[&rules::W17], work: values::types },
+    Experiment { name: "names", mode: "append", rules: &[&rules::W17], work: values::names },
+    Experiment { name: "a large batch", mode: "append", rules: &[&rules::W02, &rules::W17], work: values::batch },
+    Experiment { name: "other lines", mode: "append", rules: &[&rules::W08], work: inputs::other_lines },
     Experiment {
-        name: "an unknown stream",
+        name: "an unknown stream", mode: "append",
         rules: &[&rules::W09],
         work: inputs::unknown_stream,
     },
     Experiment {
-        name: "emitted_at in seconds and with decimals",
+        name: "emitted_at in seconds and with decimals", mode: "append",
         rules: &[&rules::W12],
         work: inputs::times,
     },
@@ -124,7 +131,7 @@ impl<'a> Bench<'a> {
     pub fn new(
         connector: &'a Connector,
         config: &'a Value,
-        read_back: Option<&'a ReadBack>,
+        read_back: Option<&'a TableCommand>,
         prefix: &'a str,
     ) -> Self {
         Self {
@@ -132,21 +139,25 @@ impl<'a> Bench<'a> {
             config,
             read_back,
             prefix,
+            namespace: None,
             timeout: Duration::from_secs(300),
+            written: BTreeSet::new(),
             sheet: Sheet::new(),
             runs: Vec::new(),
         }
     }
 
     /// The name of a stream of this run.
-    fn stream(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    fn stream(&mut self, name: &str) -> String {
+        let stream = format!("{}{name}", self.prefix);
+        self.written.insert(stream.clone());
+        stream
     }
 
     fn call(&self, title: &str, targets: &[&Target]) -> Call {
         Call::new(format!("write ({title})"), "write")
             .config(self.config)
-            .catalog(&catalog(targets))
+            .catalog(&catalog(targets, self.namespace))
             .with_input()
             .timeout(self.timeout)
     }
@@ -158,7 +169,7 @@ impl<'a> Bench<'a> {
     /// Feeds all lines, ends the input and waits for the end.
     fn feed(&self, title: &str, targets: &[&Target], feed: &Feed) -> Result<Transcript, Trouble> {
         let mut running = self.start(title, targets)?;
-        running.write(feed.text.as_bytes());
+        running.write(feed.placed(self.namespace).text.as_bytes());
         running.close_input();
         Ok(running.finish())
     }
@@ -175,13 +186,18 @@ impl<'a> Bench<'a> {
         let run = self.feed(title, targets, feed)?;
         let is_well = run.exit.is_success();
         if is_well {
-            echoes(&run, &feed.sent, true, &mut self.sheet);
+            self.echoes(&run, feed, true);
         } else {
             let message = format!("{}, {}: {}", run.title, run.exit, run.error_text());
             self.sheet.find(Finding::new(rule, message));
         }
         self.runs.push((run, true));
         Ok(is_well)
+    }
+
+    /// Compares the states that came back with those of the feed.
+    fn echoes(&mut self, run: &Transcript, feed: &Feed, is_whole: bool) {
+        echoes(run, &feed.placed(self.namespace).sent, is_whole, &mut self.sheet);
     }
 
     /// The rows of a stream; `None`, with a note for the rule, when they cannot be read at all.

@@ -2,7 +2,6 @@
 
 use super::feed::{Feed, Target};
 use super::{Bench, wait_for_states};
-use crate::checks::destination::echoes;
 use crate::exec::Trouble;
 use crate::rules;
 use crate::sheet::Finding;
@@ -19,12 +18,12 @@ pub(super) fn two_attempts(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let target = Target::new(&stream).refresh(2);
     let half = Feed::new().rows(&stream, 10..12).state(&stream, 2);
     let mut running = bench.start("refresh, first attempt", &[&target])?;
-    running.write(half.text.as_bytes());
+    running.write(half.placed(bench.namespace).text.as_bytes());
     let is_staged = wait_for_states(&mut running, 1);
     bench.expect(&rules::W04, &stream, "id", &[0, 1, 2], "in the middle of a refresh")?;
     running.close_input();
     let run = running.finish();
-    echoes(&run, &half.sent, false, &mut bench.sheet);
+    bench.echoes(&run, &half, false);
     bench.sheet.check(&rules::W04);
     if run.exit.is_success() {
         let message = "the input ended without COMPLETE, and it exited with 0";
@@ -61,7 +60,7 @@ pub(super) fn dead_source(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     }
     let half = Feed::new().rows(&stream, 10..12).state(&stream, 2).rows(&stream, 12..13);
     let run = bench.feed("the source dies", &[&target], &half)?;
-    echoes(&run, &half.sent, false, &mut bench.sheet);
+    bench.echoes(&run, &half, false);
     bench.expect(&rules::W16, &stream, "id", &[0, 1, 2], "after an overwrite that broke off")
 }
 
