@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod catalog;
+pub mod destination;
 pub mod incremental;
 pub mod output;
 pub mod payload;

@@ -51,4 +51,7 @@ rules! { DESTINATION;
     W16 Error "an overwrite whose source died in the middle keeps the old rows"
         why "Without status lines a dead source and a finished one look alike, but for the last state."
         fix "Swap only when the last line of the stream was a state.";
+    W17 Error "rows of every type and name arrive whole"
+        why "Names and values of every kind occur in real data, and what is lost on the way is lost for good."
+        fix "Try the type or the name of the finding by hand; escape and quote instead of dropping.";
 }

@@ -2,6 +2,7 @@
 //! thing wrong: the proof that the suite finds what it says it finds.
 
 pub mod api;
+pub mod destination;
 pub mod mutants;
 pub mod source;
 

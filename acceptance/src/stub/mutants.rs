@@ -252,6 +252,42 @@ mutants! {
         RefusalIsTransient F13 [] "calls 403 a transient error";
         EchoPrinted F14 [O05] "prints the bodies of errors as they come";
     }
+    Destination {
+        ModesUnnamed S14 [] "does not name its sync modes";
+        StateBeforeCommit W01 [W04 W05 W11 W15] "prints states back before their records are written";
+        StateReprinted W01 [] "prints states back without the fields that it does not know";
+        StatesReversed W01 [W02] "prints states back in reverse order at the end";
+        LastStateSwallowed W01 [W03 W11] "never prints the last state back";
+        WrittenCountWrong W02 [] "counts one record too many in destinationStats";
+        WrittenCountSummed W02 [] "counts from the start in destinationStats";
+        CompleteDemanded W03 [W06 W08 W10 W12] "waits for COMPLETE though there are no ids";
+        OldRowsDroppedAtStart W04 [W15 W16] "empties the table at the start of a truncate refresh";
+        SwapWithoutComplete W04 [W05] "takes the end of the input for COMPLETE";
+        StagedRowsDropped W05 [] "throws the rows of the first attempt away";
+        LastArrivalWins W06 [] "keeps the row that came last, whatever its cursor";
+        KeyIgnored W06 [] "appends in append_dedup";
+        StoredRowsForgotten W06 [] "compares cursors with rows of the same sync only";
+        BadValueFatal W07 [] "fails at a value of the wrong type";
+        BadValueKept W07 [] "stores values of the wrong type as they come";
+        ChangeNotNoted W07 [] "nulls values without a note";
+        GarbageFatal W08 [] "fails at a line that is no JSON";
+        LogFatal W08 [] "fails at messages that are no records or states";
+        UnknownStreamSkipped W09 [] "skips records of unknown streams";
+        EmptyOverwriteSkipped W10 [] "leaves the table alone when there are no records";
+        GlobalSwallowed W11 [] "never prints GLOBAL states back";
+        GlobalTooEarly W11 [W01] "writes only one stream before it prints a GLOBAL state back";
+        DecimalsRefused W12 [] "fails at an emitted_at with decimals";
+        SecondsMisread W12 [] "takes seconds for milliseconds";
+        GenerationMissing W13 [] "has no column _airbyte_generation_id";
+        ExtractedNow W13 [W12] "stores the time of writing as the time of extraction";
+        RawIdRepeated W13 [] "gives all rows the same _airbyte_raw_id";
+        LingersAfterEnd W14 [] "stays for a long time after closing stdout";
+        ClosesBeforeSwap W14 [] "closes stdout before the last commit";
+        CancelCommitted W15 [] "swaps although nobody reads its output any more";
+        DeadSourceCommitted W16 [] "swaps although the last line of the stream was a record";
+        LettersLost W17 [] "loses letters outside of ASCII";
+        NestingLost W17 [] "stores nested objects as text without their content";
+    }
 }
 
 #[cfg(test)]

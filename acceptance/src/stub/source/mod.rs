@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use self::args::{Args, Command};
 use self::client::Client;
 use self::output::Output;
+pub(super) use self::output::now_ms;
 use self::read::Reader;
 use self::signals::Stop;
 use super::mutants::{Connector, Fault, Mutation};
