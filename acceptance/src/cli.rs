@@ -150,6 +150,16 @@ struct Stub {
     arguments: Vec<String>,
 }
 
+impl Stub {
+    /// Runs a stub: `--mutant NAME` may stand before its own arguments.
+    fn run(&self, main: fn(Option<&str>, &[String]) -> ExitCode) -> ExitCode {
+        match self.arguments.as_slice() {
+            [flag, name, rest @ ..] if flag == "--mutant" => main(Some(name), rest),
+            rest => main(None, rest),
+        }
+    }
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let code = match Cli::parse().command {
@@ -159,8 +169,8 @@ pub fn main() -> ExitCode {
         Command::Diff(diff) => self::diff(&diff),
         Command::SelfTest(test) => self_test::run(&test.mutants, &mut io::stdout().lock()),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema())),
-        Command::StubSource(stub) => return stub::source::main_with(&stub.arguments),
-        Command::StubDestination(stub) => return stub::destination::main_with(&stub.arguments),
+        Command::StubSource(stub) => return stub.run(stub::source::main),
+        Command::StubDestination(stub) => return stub.run(stub::destination::main),
     };
     match code {
         Ok(code) => ExitCode::from(code),
@@ -187,7 +197,9 @@ fn settings(run: &Run) -> Result<Config, Trouble> {
     let file = match (&run.config_file, here) {
         (Some(path), _) => Some(path.clone()),
         // A file in the folder counts, unless a connector is named by flag.
-        (None, Some(path)) if run.overrides.executable.is_none() && run.overrides.image.is_none() => {
+        (None, Some(path))
+            if run.overrides.executable.is_none() && run.overrides.image.is_none() =>
+        {
             Some(path)
         }
         _ => None,
@@ -236,11 +248,9 @@ fn run(run: &Run) -> Result<u8, Trouble> {
 
 fn deliver(report: &Report, to: &Reports, verbose: bool) -> Result<u8, Trouble> {
     let mut is_printed = false;
-    for (path, text) in [
-        (&to.json, report.json() + "\n"),
-        (&to.junit, report.junit()),
-        (&to.html, report.html()),
-    ] {
+    for (path, text) in
+        [(&to.json, report.json() + "\n"), (&to.junit, report.junit()), (&to.html, report.html())]
+    {
         match path.as_deref() {
             Some(path) if path == Path::new("-") => {
                 is_printed = true;
@@ -282,8 +292,7 @@ fn lint(lint: &Lint) -> Result<u8, Trouble> {
     };
     let config = json_file(lint.config.as_deref())?;
     let run = Transcript::recorded(&lint.output.display().to_string(), "recorded", &bytes);
-    let known =
-        Known { catalog: catalog.as_ref(), config: config.as_ref(), spec: spec.as_ref() };
+    let known = Known { catalog: catalog.as_ref(), config: config.as_ref(), spec: spec.as_ref() };
     let sheet = lint::lint(&run, known);
     let about = About {
         connector: lint.output.display().to_string(),
@@ -300,7 +309,9 @@ fn rules(rules: &Rules) -> Result<u8, Trouble> {
         Some(id) => match rules::by_id(id) {
             Some(rule) => report::explain(rule, &view),
             None => {
-                return Err(Trouble(format!("there is no rule {id}; `acceptance rules` lists them")));
+                return Err(Trouble(format!(
+                    "there is no rule {id}; `acceptance rules` lists them"
+                )));
             }
         },
         None if rules.json => report::rules_json() + "\n",
@@ -311,8 +322,8 @@ fn rules(rules: &Rules) -> Result<u8, Trouble> {
 }
 
 fn diff(diff: &Diff) -> Result<u8, Trouble> {
-    let comparison = diff::compare_files(&diff.a, &diff.b)
-        .map_err(|error| Trouble(error.to_string()))?;
+    let comparison =
+        diff::compare_files(&diff.a, &diff.b).map_err(|error| Trouble(error.to_string()))?;
     let text = if diff.json { format!("{:#}\n", comparison.json()) } else { comparison.text() };
     print(&text)?;
     let limit = match diff.fail_on.as_str() {
@@ -322,4 +333,3 @@ fn diff(diff: &Diff) -> Result<u8, Trouble> {
     };
     Ok(u8::from(comparison.verdict().is_some_and(|verdict| verdict >= limit)))
 }
-

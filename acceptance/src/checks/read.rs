@@ -175,13 +175,16 @@ fn of_schema(
             if let Some(reason) = violation.reason {
                 finding = finding.only(violation.level, reason);
             }
-            sheet.find(find(run, line, stream)(finding));
+            sheet.find(find(run, line, stream)(finding).excerpt(&violation.value));
         }
         for path in coverage.observe(schema, &record.data) {
             if extra.insert(path.clone()) {
                 let mut finding = Finding::new(&rules::R04, format!("{path} is not declared"));
                 if of.demands.fail_on_extra_columns {
                     finding = finding.demanded().hint("fail_on_extra_columns asks for it");
+                } else if path[1..].contains('/') {
+                    let reason = "runners drop undeclared fields of the record itself only";
+                    finding = finding.only(Level::Note, reason);
                 }
                 sheet.find(find(run, line, stream)(finding));
             }
