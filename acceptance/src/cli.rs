@@ -140,8 +140,11 @@ struct Diff {
 
 #[derive(Args)]
 struct SelfTest {
-    /// Only these mutants
+    /// Only these mutants; `source` and `destination` are the stubs without a fault
     mutants: Vec<String>,
+    /// The report of each
+    #[arg(long, short)]
+    verbose: bool,
 }
 
 #[derive(Args)]
@@ -167,7 +170,9 @@ pub fn main() -> ExitCode {
         Command::Lint(lint) => self::lint(&lint),
         Command::Rules(rules) => self::rules(&rules),
         Command::Diff(diff) => self::diff(&diff),
-        Command::SelfTest(test) => self_test::run(&test.mutants, &mut io::stdout().lock()),
+        Command::SelfTest(test) => {
+            self_test::run(&test.mutants, test.verbose, &mut io::stdout().lock())
+        }
         Command::Schema => print(&format!("{:#}\n", crate::config::schema())),
         Command::StubSource(stub) => return stub.run(stub::source::main),
         Command::StubDestination(stub) => return stub.run(stub::destination::main),

@@ -1,16 +1,17 @@
 //! The suite looked at itself: a correct stub that raises nothing, and mutants of it, each with
 //! one fault, that have to be caught by the rule meant for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::exec::Trouble;
-use crate::report::{Report, Status};
+use crate::report::{Report, Status, View};
 use crate::rules::{self, Level, Rule};
 use crate::stub::api::{Rows, StubApi};
 use crate::stub::mutants::{self, Connector, Mutant};
@@ -26,6 +27,7 @@ struct Verdict {
     raised: Vec<(&'static str, Level)>,
     trouble: Option<String>,
     seconds: f64,
+    report: Option<Report>,
 }
 
 impl Verdict {
@@ -38,88 +40,115 @@ impl Verdict {
     }
 }
 
-/// Runs the suite over the stub and its mutants, or those named, and prints a table. Gives the
-/// exit code.
-pub fn run(names: &[String], out: &mut dyn Write) -> Result<u8, Trouble> {
-    if let Some(name) = names.iter().find(|name| !mutants::ALL.iter().any(|m| m.name() == **name)) {
+/// The names of the stubs as they should be.
+const CORRECT: [(&str, Connector); 2] =
+    [("source", Connector::Source), ("destination", Connector::Destination)];
+
+/// Runs the suite over the stubs and their mutants, or those named, and prints a table; with
+/// `is_verbose` the whole report of each. Gives the exit code.
+pub fn run(names: &[String], is_verbose: bool, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let is_known = |name: &String| {
+        CORRECT.iter().any(|(known, _)| known == name)
+            || mutants::ALL.iter().any(|mutant| mutant.name() == *name)
+    };
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return Err(Trouble(format!("there is no mutant `{name}`")));
     }
-    let chosen: Vec<&Mutant> = mutants::ALL
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let chosen: Vec<&Mutant> =
+        mutants::ALL.iter().filter(|mutant| is_wanted(&mutant.name())).collect();
+    let mut subjects: Vec<Subject> = CORRECT
         .iter()
-        .filter(|mutant| names.is_empty() || names.contains(&mutant.name()))
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, connector)| Subject::Correct(name, *connector))
         .collect();
-    let write = |out: &mut dyn Write, line: String| {
-        writeln!(out, "{line}").map_err(|error| Trouble(format!("stdout: {error}")))
-    };
+    subjects.extend(chosen.iter().map(|mutant| Subject::Mutant(mutant)));
     let width = chosen.iter().map(|mutant| mutant.name().len()).max().unwrap_or(0).max(12);
-    let mut verdicts = Vec::new();
-    if names.is_empty() {
-        for connector in [Connector::Source, Connector::Destination] {
-            verdicts.push(correct(connector));
+    let mut wrong = 0;
+    let mut trouble = None;
+    each(&subjects, |verdict| {
+        wrong += usize::from(!verdict.is_right());
+        let report = verdict.report.as_ref().filter(|_| is_verbose);
+        let report = report.map(|report| report.terminal(&View::of_stdout(false)));
+        let text = format!("{}{}", row(&verdict, width), report.unwrap_or_default());
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            trouble = Some(Trouble(format!("stdout: {error}")));
         }
+    });
+    if let Some(trouble) = trouble {
+        return Err(trouble);
     }
-    verdicts.extend(all_of(&chosen));
-    for verdict in &verdicts {
-        let expected = verdict.rule.map_or("nothing", |rule| rule.id);
-        let raised: Vec<String> = verdict
-            .raised
-            .iter()
-            .map(
-                |(id, level)| if *level == Level::Error { (*id).into() } else { format!("({id})") },
-            )
-            .collect();
-        let raised = verdict.trouble.clone().unwrap_or_else(|| raised.join(" "));
-        let mark = if verdict.is_right() { "ok    " } else { "MISSED" };
-        write(
-            out,
-            format!(
-                "{mark}  {:<width$}  {expected:<7}  {:>5.1} s  {raised:<20}  {}",
-                verdict.name, verdict.seconds, verdict.what
-            ),
-        )?;
-    }
-    let wrong = verdicts.iter().filter(|verdict| !verdict.is_right()).count();
     let rules: BTreeSet<&str> = chosen.iter().map(|mutant| mutant.rule.id).collect();
-    write(
-        out,
-        format!(
-            "\n{} mutants of {} rules, {} wrong; warnings stand in parentheses",
-            chosen.len(),
-            rules.len(),
-            wrong
-        ),
-    )?;
+    let summary = format!(
+        "\n{} mutants of {} rules, {wrong} wrong; warnings stand in parentheses\n",
+        chosen.len(),
+        rules.len(),
+    );
+    out.write_all(summary.as_bytes()).map_err(|error| Trouble(format!("stdout: {error}")))?;
     Ok(u8::from(wrong > 0))
 }
 
-/// The verdicts of mutants, several at a time, in their order.
-fn all_of(mutants: &[&Mutant]) -> Vec<Verdict> {
+fn row(verdict: &Verdict, width: usize) -> String {
+    let expected = verdict.rule.map_or("nothing", |rule| rule.id);
+    let shown = |(id, level): &(&'static str, Level)| match level {
+        Level::Error => (*id).to_owned(),
+        _ => format!("({id})"),
+    };
+    let raised: Vec<String> = verdict.raised.iter().map(shown).collect();
+    let raised = verdict.trouble.clone().unwrap_or_else(|| raised.join(" "));
+    let mark = if verdict.is_right() { "ok    " } else { "MISSED" };
+    let (name, what, seconds) = (&verdict.name, &verdict.what, verdict.seconds);
+    format!("{mark}  {name:<width$}  {expected:<7}  {seconds:>5.1} s  {raised:<20}  {what}\n")
+}
+
+/// What the suite is run over.
+enum Subject<'a> {
+    Correct(&'static str, Connector),
+    Mutant(&'a Mutant),
+}
+
+impl Subject<'_> {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Correct(name, connector) => correct(name, *connector),
+            Self::Mutant(mutant) => of_mutant(mutant),
+        }
+    }
+}
+
+/// The verdicts of all subjects, several at a time, handed on in their order.
+fn each(subjects: &[Subject<'_>], mut take: impl FnMut(Verdict)) {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let queue = Mutex::new(mutants.iter().enumerate().rev().collect::<Vec<_>>());
-    let done = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let (sender, verdicts) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..cores * 2 {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let Some((at, mutant)) = next else { return };
-                    let verdict = of_mutant(mutant);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, verdict));
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some((at, subject)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    subjects.get(at).map(|subject| (at, subject))
+                } {
+                    // The receiver lives as long as this scope.
+                    let _ = sender.send((at, subject.verdict()));
                 }
             });
         }
+        drop(sender);
+        let mut waiting = BTreeMap::new();
+        let mut due = 0;
+        for (at, verdict) in verdicts {
+            waiting.insert(at, verdict);
+            while let Some(verdict) = waiting.remove(&due) {
+                take(verdict);
+                due += 1;
+            }
+        }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-/// The unmutated stub: all rules.
-fn correct(connector: Connector) -> Verdict {
-    let name = match connector {
-        Connector::Source => "stub source",
-        Connector::Destination => "stub destination",
-    };
+/// A stub without any fault: all rules.
+fn correct(name: &str, connector: Connector) -> Verdict {
     verdict(name.into(), "as it should be".into(), None, connector, None, Wanted::All)
 }
 
@@ -149,8 +178,14 @@ fn verdict(
     let outcome = report(connector, mutant, wanted);
     let seconds = started.elapsed().as_secs_f64();
     match outcome {
-        Ok(report) => Verdict { raised: raised(&report), trouble: None, name, what, rule, seconds },
-        Err(why) => Verdict { raised: Vec::new(), trouble: Some(why.0), name, what, rule, seconds },
+        Ok(report) => {
+            let raised = raised(&report);
+            Verdict { raised, trouble: None, name, what, rule, seconds, report: Some(report) }
+        }
+        Err(why) => {
+            let trouble = Some(why.0);
+            Verdict { raised: Vec::new(), trouble, name, what, rule, seconds, report: None }
+        }
     }
 }
 

@@ -25,8 +25,9 @@ const STRUCK: u64 = 4;
 const SHARE: f64 = 0.2;
 /// How far clocks may be apart.
 const TOLERANCE: Duration = Duration::from_millis(60);
-/// How long a connector may try an API that stays broken.
-const GIVE_UP: Duration = Duration::from_secs(900);
+/// How long a connector may try an API that stays broken, in seconds, unless reads have a shorter
+/// limit.
+const GIVE_UP: f64 = 900.0;
 
 /// The address of the API that the configuration names, when the suite knows where.
 pub fn base_url(lab: &Lab<'_>) -> Option<String> {
@@ -401,7 +402,8 @@ fn stays(
     let status = if rule == &rules::F13 { 403 } else { 503 };
     let strike = Strike::always(fault).except("*oauth*").except("*token*");
     let call = desk.call(format!("read, the API always answers {status}"), "read");
-    let call = call.catalog(&catalog).timeout(GIVE_UP);
+    let patience = Duration::from_secs_f64(lab.settings.limits.read_seconds.min(GIVE_UP));
+    let call = call.catalog(&catalog).timeout(patience);
     let faults = FaultPlan { seed: lab.seed, rules: vec![strike] };
     let options = Options { faults, secrets: secrets(lab), ..Options::default() };
     let (proxy, call) = through(lab, options, call)?;
@@ -428,7 +430,8 @@ fn failed_as_it_should(
         desk.sheet.find(Finding::new(rule, message).in_run(&run.title).stream(stream));
     };
     if run.exit == Exit::TimedOut {
-        return note(format!("it was still trying after {} s", GIVE_UP.as_secs()));
+        let seconds = run.usage.wall.as_secs();
+        return note(format!("it was still trying after {seconds} s"));
     }
     if run.exit.is_success() {
         note(format!("every answer was {status}, and it ended with {}", run.exit));

@@ -222,8 +222,7 @@ impl<'a> Desk<'a> {
         let limits = &self.lab.settings.limits;
         let limit = seconds_of(limits, command);
         // Twice the limit, so that a run that is only too slow can still be looked at.
-        Call::new(title, command)
-            .timeout(Duration::from_secs_f64((limit * 2.0).clamp(20.0, 7200.0)))
+        Call::new(title, command).timeout(Duration::from_secs_f64((limit * 2.0).clamp(4.0, 7200.0)))
     }
 
     /// Runs a command and looks at its output.
