@@ -9,8 +9,9 @@ use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
+use crate::checks::streams::{self, Asked};
 use crate::config::Config;
-use crate::exec::Trouble;
+use crate::exec::{self, Call, Trouble};
 use crate::report::{Report, Status, View};
 use crate::rules::{self, Level, Rule};
 use crate::stub::api::{Rows, StubApi};
@@ -154,7 +155,9 @@ fn correct(name: &str, connector: Connector) -> Verdict {
 
 /// A mutant: only the trials that look at the rule meant for it.
 fn of_mutant(mutant: &Mutant) -> Verdict {
-    let wanted = Wanted::Only(BTreeSet::from([mutant.rule.id]));
+    // Rules of every output show in the trials of the rules that may find the fault as well.
+    let ids = mutant.also.iter().map(|rule| rule.id).chain([mutant.rule.id]);
+    let wanted = Wanted::Only(ids.collect());
     let name = mutant.name();
     verdict(
         name.clone(),
@@ -175,11 +178,11 @@ fn verdict(
     wanted: Wanted,
 ) -> Verdict {
     let started = std::time::Instant::now();
-    let outcome = report(connector, mutant, wanted);
+    let outcome = report(connector, mutant, rule, wanted);
     let seconds = started.elapsed().as_secs_f64();
     match outcome {
         Ok(report) => {
-            let raised = raised(&report);
+            let raised = raised(&report, rule);
             Verdict { raised, trouble: None, name, what, rule, seconds, report: Some(report) }
         }
         Err(why) => {
@@ -189,9 +192,13 @@ fn verdict(
     }
 }
 
-fn raised(report: &Report) -> Vec<(&'static str, Level)> {
-    let rules =
-        report.rules.iter().filter(|rule| matches!(rule.status, Status::Failed | Status::Warned));
+/// The rules with errors or warnings, and the one that is meant to find the fault, whatever its
+/// level.
+fn raised(report: &Report, meant: Option<&Rule>) -> Vec<(&'static str, Level)> {
+    let rules = report.rules.iter().filter(|report| match report.status {
+        Status::Failed | Status::Warned => true,
+        _ => Some(report.rule) == meant,
+    });
     rules
         .filter_map(|rule| {
             let worst = rule.findings.iter().map(|finding| finding.level).max()?;
@@ -201,7 +208,12 @@ fn raised(report: &Report) -> Vec<(&'static str, Level)> {
 }
 
 /// Runs the suite over a stub.
-fn report(connector: Connector, mutant: Option<&str>, wanted: Wanted) -> Result<Report, Trouble> {
+fn report(
+    connector: Connector,
+    mutant: Option<&str>,
+    rule: Option<&'static Rule>,
+    wanted: Wanted,
+) -> Result<Report, Trouble> {
     let trouble = |error: std::io::Error| Trouble(error.to_string());
     let folder = tempfile::tempdir().map_err(trouble)?;
     let program = std::env::current_exe().map_err(trouble)?;
@@ -226,7 +238,7 @@ fn report(connector: Connector, mutant: Option<&str>, wanted: Wanted) -> Result<
         Connector::Source => {
             let api = StubApi::start().map_err(trouble)?;
             let large = StubApi::with(Rows::default().times(10), usize::MAX).map_err(trouble)?;
-            let settings = source_settings(folder.path(), &words, &api, &large)?;
+            let settings = source_settings(folder.path(), &words, rule, &api, &large)?;
             suite::run(&settings, how, &Silent)
         }
         Connector::Destination => {
@@ -243,25 +255,82 @@ fn settings(folder: &Path, value: Value) -> Result<Config, Trouble> {
 fn source_settings(
     folder: &Path,
     words: &[String],
+    rule: Option<&'static Rule>,
     api: &StubApi,
     large: &StubApi,
 ) -> Result<Config, Trouble> {
-    let config = stub::source_config(&api.url(), Auth::ApiToken);
-    let growth = stub::source_config(&large.url(), Auth::ApiToken);
+    // Only a renewed token makes the stub send a CONTROL message.
+    let auth = if rule == Some(&rules::O11) { Auth::OAuth } else { Auth::ApiToken };
+    let config = stub::source_config(&api.url(), auth);
+    let growth = stub::source_config(&large.url(), auth);
+    let mut wrong = config.clone();
+    wrong["credentials"]["api_token"] = "sk_stub_0000000000000000".into();
+    let previous = &words[..2];
+    write_json(&folder.join("spec.json"), &stub::source::spec())?;
+    write_json(&folder.join("metadata.yaml"), &metadata())?;
+    expected_records(folder, previous, &config)?;
     settings(
         folder,
         json!({
             "executable": words,
             "config": config,
             "parallel": 2,
+            // Enough for the stub, and soon over for what hangs.
+            "limits": {
+                "spec_seconds": 2, "check_seconds": 10, "discover_seconds": 10,
+                "read_seconds": 10,
+            },
             "growth": {"config": growth},
+            "previous": {"executable": previous},
+            "metadata_path": "metadata.yaml",
             "proxy": {"base_url_key": "api_url"},
-            "acceptance_tests": {"basic_read": {"tests": [{
-                "empty_streams": [{"name": "empty", "bypass_reason": "it has no rows"}],
-                "validate_stream_statuses": true,
-            }]}},
+            "acceptance_tests": {
+                "spec": {"tests": [{"spec_path": "spec.json"}]},
+                "connection": {"tests": [
+                    {"status": "succeed"},
+                    {"status": "failed", "config": wrong},
+                ]},
+                "basic_read": {"tests": [{
+                    "empty_streams": [{"name": "empty", "bypass_reason": "it has no rows"}],
+                    "expect_records": {"path": "expected.jsonl", "extra_fields": false},
+                    "validate_stream_statuses": true,
+                    "validate_data_points": rule != Some(&rules::R12),
+                }]},
+            },
         }),
     )
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), Trouble> {
+    std::fs::write(path, value.to_string())
+        .map_err(|error| Trouble(format!("{}: {error}", path.display())))
+}
+
+/// Of a connector that Airbyte would call certified, for which all of it is demanded.
+fn metadata() -> Value {
+    json!({"data": {
+        "name": "Stub",
+        "ab_internal": {"ql": 400},
+        "allowedHosts": {"hosts": ["127.0.0.1"]},
+        "suggestedStreams": {"streams": ["users"]},
+    }})
+}
+
+/// Writes the records that the correct stub reads as the expected ones.
+fn expected_records(folder: &Path, words: &[String], config: &Value) -> Result<(), Trouble> {
+    let connector = exec::Connector::executable(words.to_vec());
+    let run = connector.run(&Call::new("discover", "discover").config(config))?;
+    let catalog = run.payloads("CATALOG").next().map(|(_, catalog)| catalog.clone());
+    let streams = streams::of_catalog(&catalog.unwrap_or_default());
+    let catalog = streams::configured(&streams, Asked::FullRefresh);
+    let run = connector.run(&Call::new("read", "read").config(config).catalog(&catalog))?;
+    let lines: Vec<String> = run
+        .records()
+        .map(|(_, record)| json!({"stream": record.stream.name, "data": record.data}).to_string())
+        .collect();
+    let path = folder.join("expected.jsonl");
+    std::fs::write(&path, lines.join("\n"))
+        .map_err(|error| Trouble(format!("{}: {error}", path.display())))
 }
 
 fn destination_settings(

@@ -202,7 +202,9 @@ fn cursor(stream: &Value, is_incremental: bool, found: &mut Findings<'_>) {
     };
     let is_source_defined = stream.get("source_defined_cursor") == Some(&Value::Bool(true));
     if !is_incremental {
-        if has_default || is_source_defined {
+        // A resumable full refresh is to say that its cursor is the source's own.
+        let is_resumable = stream.get("is_resumable") == Some(&Value::Bool(true));
+        if has_default || is_source_defined && !is_resumable {
             found.only(
                 rule,
                 Level::Warning,

@@ -15,6 +15,9 @@ use crate::transcript::Transcript;
 /// The stream that Airbyte's own suite asks for to see an error.
 const NO_SUCH_STREAM: &str = "__AIRBYTE__stream_that_does_not_exist";
 
+/// Broken configurations that read is tried with.
+const BROKEN: usize = 4;
+
 /// Inputs of check: they need no streams.
 pub fn of_check<'a>() -> Vec<Trial<'a>> {
     let configs: [(&str, Content); 4] = [
@@ -137,6 +140,9 @@ pub fn of_read<'a>(reading: &'a Reading<'a>, base: &'a Read) -> Vec<Trial<'a>> {
     trials.push(Trial::new("read, broken configuration", &[&rules::B08], {
         move |desk: &mut Desk<'_>| broken_config(desk, base)
     }));
+    trials.push(Trial::new("read, no configuration", &[&rules::B01], {
+        move |desk: &mut Desk<'_>| no_config(desk, base)
+    }));
     for (what, change) in UNUSUAL {
         trials.push(Trial::new("unusual catalogs", &[&rules::B09], {
             move |desk: &mut Desk<'_>| unusual(desk, reading, base, what, change)
@@ -156,12 +162,18 @@ fn unknown_mode(desk: &mut Desk<'_>, reading: &Reading<'_>) -> Result<(), Troubl
         "sync_mode": "INVALID",
         "destination_sync_mode": "INVALID",
     }]});
-    let call = desk.call("read, sync mode INVALID", "read").catalog(&catalog);
-    let run = desk.run(&call, Expected::Failure)?;
-    refuses(desk, &rules::B03, &run, "sync mode INVALID", false);
-    if run.errors().next().is_none() {
-        let message = "no error trace with sync mode INVALID";
-        desk.find(Finding::new(&rules::B03, message).in_run(&run.title));
+    let mut known = streams::configured(reading.streams.iter().take(1), Asked::FullRefresh);
+    known["streams"][0]["sync_mode"] = "INVALID".into();
+    for (what, catalog) in
+        [("sync mode INVALID of an unknown stream", catalog), ("sync mode INVALID", known)]
+    {
+        let call = desk.call(format!("read, {what}"), "read").catalog(&catalog);
+        let run = desk.run(&call, Expected::Failure)?;
+        refuses(desk, &rules::B03, &run, what, false);
+        if run.errors().next().is_none() {
+            let message = format!("no error trace with {what}");
+            desk.find(Finding::new(&rules::B03, message).in_run(&run.title));
+        }
     }
     Ok(())
 }
@@ -197,14 +209,23 @@ fn unknown_stream(desk: &mut Desk<'_>, reading: &Reading<'_>) -> Result<(), Trou
 
 fn broken_config(desk: &mut Desk<'_>, base: &Read) -> Result<(), Trouble> {
     let broken = spec_checks::breaking_configs(desk.lab.spec(), &desk.lab.config());
-    let Some((what, config)) = broken.into_iter().next() else {
+    if broken.is_empty() {
         let why = "no configuration was found that the spec refuses";
         desk.sheet.skip(&rules::B08, why);
-        return Ok(());
-    };
-    let call = desk.plain_call(format!("read, {what}"), "read").config(&config);
-    let run = desk.run(&call.catalog(&base.catalog), Expected::Failure)?;
-    refuses(desk, &rules::B08, &run, &what, false);
+    }
+    for (what, config) in super::sample(broken, BROKEN, desk.lab.seed) {
+        let call = desk.plain_call(format!("read, {what}"), "read").config(&config);
+        let run = desk.run(&call.catalog(&base.catalog), Expected::Failure)?;
+        refuses(desk, &rules::B08, &run, &what, false);
+    }
+    Ok(())
+}
+
+fn no_config(desk: &mut Desk<'_>, base: &Read) -> Result<(), Trouble> {
+    let call = desk.plain_call("read, a configuration that is not there", "read");
+    let call = call.file("config", Content::Missing).catalog(&base.catalog);
+    let run = desk.run(&call, Expected::Failure)?;
+    refuses(desk, &rules::B01, &run, "a configuration that is not there", false);
     Ok(())
 }
 

@@ -81,7 +81,9 @@ fn debugging(desk: &mut Desk<'_>) -> Result<(), Trouble> {
     let flagged = desk.lab.connector.run(&call)?;
     let call = desk.plain_call("spec, LOG_LEVEL=debug", "spec").variable("LOG_LEVEL", "debug");
     let variable = desk.lab.connector.run(&call)?;
-    for run in [flagged, variable] {
+    let call = desk.call("check --debug", "check").argument("--debug");
+    let check = desk.lab.connector.run(&call)?;
+    for run in [flagged, variable, check] {
         if !run.exit.is_success() {
             desk.sheet.skip(&rules::O12, format!("`{}` ended with {}", run.title, run.exit));
             continue;

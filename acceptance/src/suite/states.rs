@@ -501,6 +501,18 @@ fn resumable(desk: &mut Desk<'_>, reading: &Reading<'_>) -> Result<(), Trouble> 
         let text = reading::named(&missing, rows.count(stream), "lost");
         desk.find(Finding::new(&rules::I11, text).in_run(&run.title).stream(stream));
     }
+    for info in &infos {
+        let (done, came) = (
+            covered(reading, &whole, middle).count(&info.descriptor),
+            reading.rows(&run, usize::MAX).count(&info.descriptor),
+        );
+        if done > 1 && came >= rows.count(&info.descriptor) {
+            let message = format!("the state had no effect: all {came} records came again");
+            desk.find(
+                Finding::new(&rules::I11, message).in_run(&run.title).stream(&info.descriptor),
+            );
+        }
+    }
     let run = desk.run(&last.state(&state_after(&whole, usize::MAX)), Expected::Success)?;
     for info in &infos {
         let count = reading.rows(&run, usize::MAX).count(&info.descriptor);
