@@ -183,9 +183,7 @@ fn nothing_new_brings_the_state_again() {
     let api = StubApi::start().unwrap();
     let place = Place::of(&api);
     place.catalog(&[("users", "incremental"), ("notes", "full_refresh")]);
-    let state = |name: &str, state: Value| {
-        json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": state}})
-    };
+    let state = |name: &str, state: Value| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": state}});
     let far = json!({"updated_at": "2999-01-01T00:00:00Z"});
     let complete = json!({"__ab_full_refresh_sync_complete": true});
     let states = json!([state("users", far.clone()), state("notes", complete.clone())]);
@@ -237,7 +235,11 @@ fn tokens_are_renewed_and_never_shown() {
 fn one_failing_stream_does_not_stop_the_others() {
     let api = StubApi::start().unwrap();
     let place = Place::of(&api);
-    place.catalog(&[("countries", "full_refresh"), ("gone", "incremental"), ("notes", "incremental")]);
+    place.catalog(&[
+        ("countries", "full_refresh"),
+        ("gone", "incremental"),
+        ("notes", "incremental"),
+    ]);
     api.upset("/countries", Upset::Status(403, None));
     let (transcript, code) = place.read(None);
     assert_eq!(code, 1);
@@ -293,7 +295,8 @@ fn spec_and_discover_answer_once() {
 fn misuse_and_broken_files_are_errors() {
     let api = StubApi::start().unwrap();
     let place = Place::of(&api);
-    for args in [&["read", "--config", "config.json"][..], &["spec", "--nonsense"], &["sing"], &[]] {
+    for args in [&["read", "--config", "config.json"][..], &["spec", "--nonsense"], &["sing"], &[]]
+    {
         assert_eq!(place.run(args).status.code(), Some(2), "{args:?}");
     }
     place.catalog(&[("users", "INVALID")]);
@@ -383,8 +386,10 @@ fn mutants_of_a_plain_read_print_something_else() {
     assert!(expected.0.contains(r#""stream":"users""#) && !expected.0.contains(API_TOKEN));
     // These show in a plain read; the others need another command, input or surrounding.
     let of_inputs = ["slow-spec", "secret-on-stderr"];
-    let groups = ["O01", "O02", "O03", "O05", "R01", "R02", "R03", "R04", "R05", "R06", "R07", "R08",
-        "R09", "R10", "R11", "R13", "R14", "R15", "I02", "I03", "I06", "I12"];
+    let groups = [
+        "O01", "O02", "O03", "O05", "R01", "R02", "R03", "R04", "R05", "R06", "R07", "R08", "R09",
+        "R10", "R11", "R13", "R14", "R15", "I02", "I03", "I06", "I12",
+    ];
     let shows = |name: &str, rule: &str| {
         groups.contains(&rule) && name != "pretty-catalog" && !of_inputs.contains(&name)
     };

@@ -67,7 +67,8 @@ fn echoes_of_stream(
             finding.in_run(&run.title).at(*number, &text)
         };
         let position = state_of(&state.payload);
-        let Some(found) = due.iter().position(|sent| same(&state_of(&sent.state), &position)) else {
+        let Some(found) = due.iter().position(|sent| same(&state_of(&sent.state), &position))
+        else {
             sheet.find(at(Finding::new(&rules::W01, "a state comes back that was not sent so")));
             continue;
         };
@@ -93,12 +94,7 @@ fn state_of(payload: &Value) -> Value {
     payload.get("stream").or_else(|| payload.get("global")).cloned().unwrap_or_default()
 }
 
-fn unchanged(
-    sent: &Value,
-    came: &Value,
-    at: &impl Fn(Finding) -> Finding,
-    sheet: &mut Sheet,
-) {
+fn unchanged(sent: &Value, came: &Value, at: &impl Fn(Finding) -> Finding, sheet: &mut Sheet) {
     let mut came = came.clone();
     if let Some(came) = came.as_object_mut() {
         came.shift_remove("destinationStats");
@@ -136,7 +132,8 @@ fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-            let of = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
+            let of =
+                |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
             keys.into_iter().all(|key| same(&of(one, key), &of(other, key)))
         }
         (Value::Array(one), Value::Array(other)) => {
@@ -190,7 +187,9 @@ fn lookup<'a>(row: &'a Value, name: &str) -> Option<&'a Value> {
     let row = row.as_object()?;
     row.get(name).or_else(|| {
         let wanted = plain(name);
-        row.iter().find(|(key, _)| !wanted.is_empty() && plain(key) == wanted).map(|(_, value)| value)
+        row.iter()
+            .find(|(key, _)| !wanted.is_empty() && plain(key) == wanted)
+            .map(|(_, value)| value)
     })
 }
 
@@ -236,9 +235,9 @@ pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
             let text = text.trim().replacen(' ', "T", 1).replace(" UTC", "Z");
             let zoned = [text.clone(), format!("{text}:00"), text.replace(' ', "")];
             let zoned = zoned.iter().find_map(|text| DateTime::parse_from_rfc3339(text).ok());
-            zoned.map(|time| time.with_timezone(&Utc)).or_else(|| {
-                text.parse::<NaiveDateTime>().ok().map(|time| time.and_utc())
-            })
+            zoned
+                .map(|time| time.with_timezone(&Utc))
+                .or_else(|| text.parse::<NaiveDateTime>().ok().map(|time| time.and_utc()))
         }
         _ => None,
     }

@@ -196,10 +196,7 @@ async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     upset_or(&shared, "/me", json!({"account": "stub"}))
 }
 
-async fn token(
-    State(shared): State<Arc<Shared>>,
-    Form(form): Form<Parameters>,
-) -> Response {
+async fn token(State(shared): State<Arc<Shared>>, Form(form): Form<Parameters>) -> Response {
     let is = |key: &str, value: &str| form.get(key).is_some_and(|given| given == value);
     let is_refresh_token = form.get("refresh_token").is_some_and(|token| {
         token.strip_prefix(REFRESH_TOKEN).is_some_and(|rest| {
@@ -209,7 +206,8 @@ async fn token(
     let mut inner = shared.lock();
     inner.requests.push("POST /oauth/token".to_owned());
     if !is("client_id", CLIENT_ID) || !is("client_secret", CLIENT_SECRET) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"error": "invalid_client"}))).into_response();
+        return (StatusCode::UNAUTHORIZED, Json(json!({"error": "invalid_client"})))
+            .into_response();
     }
     if !is("grant_type", "refresh_token") || !is_refresh_token {
         return (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_grant"}))).into_response();
@@ -244,7 +242,8 @@ async fn list(
         return refusal;
     }
     let Some(total) = shared.rows.of(&stream) else {
-        return (StatusCode::NOT_FOUND, Json(json!({"error": "no such collection"}))).into_response();
+        return (StatusCode::NOT_FOUND, Json(json!({"error": "no such collection"})))
+            .into_response();
     };
     let since = query.get("since").map(String::as_str);
     let first = (0..total).find(|n| is_since(&stream, *n, since)).unwrap_or(total);
@@ -354,7 +353,7 @@ fn row(stream: &str, n: usize) -> Value {
             "id": id,
             "name": NAMES[n % NAMES.len()],
             "email": if n % 4 == 3 { Value::Null } else { json!(format!("user{id}@example.org")) },
-            "active": n % 3 != 0,
+            "active": !n.is_multiple_of(3),
             "score": (n as f64) * 0.5,
             "address": {"city": "Bern", "zip": format!("{:04}", 3000 + n % 1000)},
             "tags": TAGS.get(..n % 3),
@@ -365,7 +364,7 @@ fn row(stream: &str, n: usize) -> Value {
             "sequence": sequence(n),
             "user_id": n % 7 + 1,
             "amount": 10.25 + n as f64,
-            "currency": if n % 2 == 0 { "EUR" } else { "CHF" },
+            "currency": if n.is_multiple_of(2) { "EUR" } else { "CHF" },
             "placed_on": format!("2024-{:02}-{:02}", n % 12 + 1, n % 28 + 1),
         }),
         "countries" => json!({"code": country(n), "name": format!("Country {id}")}),

@@ -94,7 +94,11 @@ fn run(command: &Command, mutation: Mutation) -> Result<()> {
         Command::Check { config } => check(config),
         Command::Write { config, catalog } => {
             end_at_signals()?;
-            write::write(&folder(&read_json(config, "configuration")?)?, &read_json(catalog, "catalog")?, mutation)
+            write::write(
+                &folder(&read_json(config, "configuration")?)?,
+                &read_json(catalog, "catalog")?,
+                mutation,
+            )
         }
         Command::Read { config, stream } => {
             read(&folder(&read_json(config, "configuration")?)?, stream)
@@ -193,8 +197,7 @@ fn print_text(text: &str) -> bool {
 }
 
 fn print_error(error: &Error) {
-    let mut body =
-        json!({"message": error.message(), "failure_type": error.kind().as_str()});
+    let mut body = json!({"message": error.message(), "failure_type": error.kind().as_str()});
     if let Some(internal) = error.internal() {
         body["internal_message"] = internal.into();
     }

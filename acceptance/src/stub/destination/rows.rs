@@ -136,7 +136,14 @@ pub fn raw_id(mutation: Mutation) -> String {
     let bits = fastrand::u128(..);
     let hex = format!("{bits:032x}");
     let variant = ["8", "9", "a", "b"][(bits & 3) as usize];
-    format!("{}-{}-4{}-{variant}{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    format!(
+        "{}-{}-4{}-{variant}{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 /// How rows of one key are told apart.
@@ -187,9 +194,8 @@ impl Identity {
         } else {
             compare(at(one, &self.cursor), at(other, &self.cursor))
         };
-        cursors.then_with(|| {
-            compare(&one["_airbyte_extracted_at"], &other["_airbyte_extracted_at"])
-        })
+        cursors
+            .then_with(|| compare(&one["_airbyte_extracted_at"], &other["_airbyte_extracted_at"]))
     }
 }
 

@@ -40,7 +40,8 @@ pub fn write(folder: &Path, catalog: &Value, mutation: Mutation) -> Result<()> {
         return Err(Error::config("The catalog has no streams."));
     };
     let streams = entries.iter().map(|entry| Stream::open(folder, entry, mutation));
-    let mut writer = Writer { streams: streams.collect::<Result<_>>()?, held: Vec::new(), mutation };
+    let mut writer =
+        Writer { streams: streams.collect::<Result<_>>()?, held: Vec::new(), mutation };
     for line in std::io::stdin().lock().split(b'\n') {
         let line = line.map_err(|error| {
             Error::transient("The input broke off.").with_internal(error.to_string())
@@ -58,7 +59,8 @@ impl Stream {
         };
         let mode = entry["destination_sync_mode"].as_str().unwrap_or("append");
         if !["append", "overwrite", "append_dedup"].contains(&mode) {
-            let text = format!("{:?} has an unknown destination_sync_mode {mode:?}.", descriptor.name);
+            let text =
+                format!("{:?} has an unknown destination_sync_mode {mode:?}.", descriptor.name);
             return Err(Error::config(text));
         }
         let generation = entry["generation_id"].as_i64();
@@ -79,12 +81,11 @@ impl Stream {
                 table.replace(Area::Live, &[]).map_err(|error| storage(&error))?;
             }
         }
-        let key = paths(&entry["primary_key"]).or_else(|| paths(&inner["source_defined_primary_key"]));
+        let key =
+            paths(&entry["primary_key"]).or_else(|| paths(&inner["source_defined_primary_key"]));
         let cursor = path(&entry["cursor_field"]).or_else(|| path(&inner["default_cursor_field"]));
-        let identity = (mode == "append_dedup").then(|| Identity {
-            key: key.unwrap_or_default(),
-            cursor: cursor.unwrap_or_default(),
-        });
+        let identity = (mode == "append_dedup")
+            .then(|| Identity { key: key.unwrap_or_default(), cursor: cursor.unwrap_or_default() });
         if identity.as_ref().is_some_and(|identity| identity.key.is_empty()) {
             return Err(Error::config(format!("{:?} has no primary key.", descriptor.name)));
         }
@@ -107,8 +108,7 @@ impl Stream {
     }
 
     fn take(&mut self, record: &Value, mutation: Mutation) -> Result<()> {
-        let (mut row, mut changes) =
-            self.typing.apply(&record["data"]).map_err(Error::system)?;
+        let (mut row, mut changes) = self.typing.apply(&record["data"]).map_err(Error::system)?;
         let known = record.pointer("/meta/changes").and_then(Value::as_array);
         changes.splice(0..0, known.into_iter().flatten().cloned());
         let Some(extracted_at) = extracted_at(&record["emitted_at"], mutation) else {
@@ -128,7 +128,8 @@ impl Stream {
             row.insert("_ab_cdc_deleted_at".to_owned(), deleted.clone());
         }
         let row = Value::Object(row);
-        let is_keyed = self.identity.as_ref().is_none_or(|identity| identity.key_of(&row).is_some());
+        let is_keyed =
+            self.identity.as_ref().is_none_or(|identity| identity.key_of(&row).is_some());
         self.count += 1;
         self.total += 1;
         self.is_open = true;
@@ -152,7 +153,11 @@ impl Stream {
                     let is_new = |row: &Value| {
                         new.iter().any(|other| identity.key_of(other) == identity.key_of(row))
                     };
-                    stored.into_iter().filter(|row| !is_new(row)).chain(new.iter().cloned()).collect()
+                    stored
+                        .into_iter()
+                        .filter(|row| !is_new(row))
+                        .chain(new.iter().cloned())
+                        .collect()
                 } else {
                     identity.deduplicate(stored.into_iter().chain(rows).collect(), mutation)
                 };
@@ -201,7 +206,9 @@ impl Writer {
             Some("RECORD") if message["record"]["data"].is_object() => {
                 self.take_record(&message["record"])
             }
-            Some("STATE") if message["state"].is_object() => self.take_state(line, &message["state"]),
+            Some("STATE") if message["state"].is_object() => {
+                self.take_state(line, &message["state"])
+            }
             Some("TRACE") if message["trace"]["stream_status"].is_object() => {
                 self.take_status(&message["trace"]["stream_status"]);
                 Ok(())
@@ -230,7 +237,8 @@ impl Writer {
         let namespace = status["stream_descriptor"]["namespace"].as_str();
         let (Some(name), Some(status)) = (name, status["status"].as_str()) else { return };
         for stream in &mut self.streams {
-            let is_space = namespace.is_none() || stream.descriptor.namespace.as_deref() == namespace;
+            let is_space =
+                namespace.is_none() || stream.descriptor.namespace.as_deref() == namespace;
             if stream.descriptor.name == name && is_space {
                 stream.status = Some(status.to_owned());
             }
@@ -252,7 +260,11 @@ impl Writer {
             if !is_lazy {
                 stream.flush(self.mutation)?;
             }
-            count += if self.mutation.is(Fault::WrittenCountSummed) { stream.total } else { stream.count };
+            count += if self.mutation.is(Fault::WrittenCountSummed) {
+                stream.total
+            } else {
+                stream.count
+            };
             rejected += stream.rejected;
             (stream.count, stream.rejected, stream.is_open) = (0, 0, false);
         }
@@ -331,9 +343,7 @@ fn finish_stream(stream: &mut Stream, mutation: Mutation) -> Result<()> {
         (Some(_), _) => is(Fault::SwapWithoutComplete),
         (None, _) if is(Fault::CompleteDemanded) => false,
         // Without status lines the last state tells a source that has finished from a dead one.
-        (None, _) => {
-            stream.area == Area::Live || !stream.is_open || is(Fault::DeadSourceCommitted)
-        }
+        (None, _) => stream.area == Area::Live || !stream.is_open || is(Fault::DeadSourceCommitted),
     };
     if !is_complete {
         return Err(Error::transient("The stream did not complete; what was there stays."));

@@ -75,7 +75,8 @@ fn api_token() -> Value {
 
 /// The payload of SPEC.
 pub fn spec(mutation: Mutation) -> Value {
-    let at = |name: &str| json!({"type": "string", "path_in_connector_config": ["credentials", name]});
+    let at =
+        |name: &str| json!({"type": "string", "path_in_connector_config": ["credentials", name]});
     let mut spec = json!({
         "documentationUrl": "https://example.org/stub",
         "protocol_version": "0.18.0",

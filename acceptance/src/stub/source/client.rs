@@ -124,7 +124,8 @@ impl<'a> Client<'a> {
 
     /// Gets an access token for the refresh token, and tells the platform of the next one.
     async fn renew(&mut self, announce: &dyn Fn(Option<Duration>)) -> Result<()> {
-        let text = |key: &str| self.config["credentials"][key].as_str().unwrap_or_default().to_owned();
+        let text =
+            |key: &str| self.config["credentials"][key].as_str().unwrap_or_default().to_owned();
         let form = [
             ("grant_type", "refresh_token".to_owned()),
             ("client_id", text("client_id")),
@@ -231,7 +232,10 @@ impl<'a> Client<'a> {
             Trouble::Limited(asked) => *asked,
             // Waiting for it took long enough.
             Trouble::TimedOut if attempt >= 2 && !is(Fault::Impatient) => return None,
-            Trouble::Outage(_) | Trouble::Broken(_) | Trouble::Cut(_) | Trouble::TimedOut
+            Trouble::Outage(_)
+            | Trouble::Broken(_)
+            | Trouble::Cut(_)
+            | Trouble::TimedOut
             | Trouble::NoJson(_) => None,
             Trouble::Unauthorized(_) | Trouble::Forbidden(_) | Trouble::Refused(..) => return None,
         };

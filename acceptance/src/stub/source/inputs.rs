@@ -40,8 +40,9 @@ pub fn config(path: &Path, mutation: Mutation) -> Result<Value> {
 /// Refuses a configuration that breaks the schema.
 pub fn validate(config: &Value, mutation: Mutation) -> Result<()> {
     let schema = answers::schema();
-    let validator = jsonschema::draft7::new(&schema)
-        .map_err(|error| Error::system("The schema is invalid.").with_internal(error.to_string()))?;
+    let validator = jsonschema::draft7::new(&schema).map_err(|error| {
+        Error::system("The schema is invalid.").with_internal(error.to_string())
+    })?;
     if let Err(error) = validator.validate(config) {
         let path = error.instance_path().to_string();
         let message = format!("Config validation error: {} ({path})", error.masked());
@@ -119,8 +120,15 @@ fn holds_null(entry: &Value) -> bool {
 
 fn has_unknown_field(entry: &Value) -> bool {
     const KNOWN: [&str; 10] = [
-        "stream", "sync_mode", "destination_sync_mode", "cursor_field", "primary_key",
-        "generation_id", "minimum_generation_id", "sync_id", "include_files",
+        "stream",
+        "sync_mode",
+        "destination_sync_mode",
+        "cursor_field",
+        "primary_key",
+        "generation_id",
+        "minimum_generation_id",
+        "sync_id",
+        "include_files",
         "destination_object_name",
     ];
     entry.as_object().is_some_and(|entry| entry.keys().any(|key| !KNOWN.contains(&key.as_str())))
@@ -245,14 +253,17 @@ mod tests {
 
     #[test]
     fn every_shape_is_understood() {
-        let stream = r#"{"stream_descriptor":{"name":"a","namespace":null},"stream_state":{"x":1}}"#;
+        let stream =
+            r#"{"stream_descriptor":{"name":"a","namespace":null},"stream_state":{"x":1}}"#;
         for text in [
             format!(r#"[{{"type":"STREAM","stream":{stream},"global_":null,"global_":null}}]"#),
             format!(r#"{{"type":"STREAM","stream":{stream}}}"#),
             format!(r#"[{{"type":"GLOBAL","global":{{"stream_states":[{stream}]}}}}]"#),
             format!(r#"[{{"type":"GLOBAL","global_":{{"stream_states":[{stream}]}}}}]"#),
             format!(r#"{{"type":"STATE","state":{{"type":"STREAM","stream":{stream}}}}}"#),
-            format!("{{\"type\":\"LOG\",\"log\":{{}}}}\n{{\"type\":\"STREAM\",\"stream\":{stream}}}\n"),
+            format!(
+                "{{\"type\":\"LOG\",\"log\":{{}}}}\n{{\"type\":\"STREAM\",\"stream\":{stream}}}\n"
+            ),
             stream.to_owned(),
             r#"{"a":{"x":1}}"#.to_owned(),
             r#"[{"type":"LEGACY","data":{"a":{"x":1}}}]"#.to_owned(),
@@ -269,7 +280,9 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_refused() {
-        for text in ["{", "7", "[1]", r#"[{"type":"OTHER"}]"#, r#"{"a":1}"#, r#"[{"type":"STREAM"}]"#] {
+        for text in
+            ["{", "7", "[1]", r#"[{"type":"OTHER"}]"#, r#"{"a":1}"#, r#"[{"type":"STREAM"}]"#]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

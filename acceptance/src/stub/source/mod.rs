@@ -147,7 +147,8 @@ impl Process<'_> {
             }
             Ok(()) => json!({"status": "SUCCEEDED"}),
             Err(error)
-                if error.kind() == FailureType::Config && !self.is(Fault::CheckErrorInsteadOfFailed) =>
+                if error.kind() == FailureType::Config
+                    && !self.is(Fault::CheckErrorInsteadOfFailed) =>
             {
                 if self.is(Fault::FailedWithoutReason) {
                     json!({"status": "FAILED"})
@@ -201,8 +202,9 @@ impl Process<'_> {
     }
 
     fn try_read(&self, config: &Path, catalog: &Path, state: Option<&Path>) -> Result<u8> {
-        let stop = Stop::watch(self.mutation)
-            .map_err(|e| Error::system("Signals cannot be handled.").with_internal(e.to_string()))?;
+        let stop = Stop::watch(self.mutation).map_err(|e| {
+            Error::system("Signals cannot be handled.").with_internal(e.to_string())
+        })?;
         let config = match inputs::config(config, self.mutation) {
             Err(_) if self.is(Fault::MissingConfigAccepted) => return Ok(0),
             config => config?,
@@ -266,7 +268,8 @@ impl Process<'_> {
         } else if self.is(Fault::SecretOnStderr) {
             eprintln!("configuration: {config}");
         } else if self.is(Fault::FloodOnStderr) {
-            (0..4000).for_each(|n| eprintln!("line {n} of what nobody ever wanted to know about it"));
+            (0..4000)
+                .for_each(|n| eprintln!("line {n} of what nobody ever wanted to know about it"));
         }
         self.output.log("INFO", "The read begins.");
     }

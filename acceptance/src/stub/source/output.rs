@@ -155,7 +155,8 @@ impl Output {
         }
         let mut line = message.to_string();
         if self.mutation.is(Fault::KeyDuplicatedInLine) {
-            line = line.replacen(r#"{"stream":"users","#, r#"{"stream":"users","stream":"users","#, 1);
+            line =
+                line.replacen(r#"{"stream":"users","#, r#"{"stream":"users","stream":"users","#, 1);
         }
         if kind == "RECORD" && self.mutation.is(Fault::NanInRecord) {
             line = line.replacen(r#""score":1.0,"#, r#""score":NaN,"#, 1);

@@ -110,11 +110,10 @@ impl<'a> Reader<'a> {
             self.status(stream, "STARTED", None);
             return Err(Error::config(format!("There is no stream {:?}.", stream.name)));
         };
-        if self.is(Fault::IncrementalRefused) && configured.is_incremental {
-            if let Kind::Full | Kind::PageToken = kind {
-                let text = format!("The stream {:?} cannot be read incrementally.", stream.name);
-                return Err(Error::config(text));
-            }
+        let is_refused = configured.is_incremental && !matches!(kind, Kind::Cursor(_));
+        if is_refused && self.is(Fault::IncrementalRefused) {
+            let text = format!("The stream {:?} cannot be read incrementally.", stream.name);
+            return Err(Error::config(text));
         }
         let state = self.state_of(stream, states)?;
         self.status(stream, "STARTED", None);
@@ -170,9 +169,7 @@ impl<'a> Reader<'a> {
             }
             Some(state @ Value::Object(_)) => Ok(Some(state.clone())),
             Some(_) if self.is(Fault::BrokenStateIgnored) => Ok(None),
-            Some(_) => {
-                Err(Error::config(format!("The state of {:?} is no object.", stream.name)))
-            }
+            Some(_) => Err(Error::config(format!("The state of {:?} is no object.", stream.name))),
         }
     }
 
@@ -385,7 +382,9 @@ impl<'a> Reader<'a> {
             }
             self.record(run, row);
         }
-        if self.is(Fault::RowsTwice) && name == "countries" && run.total == 10
+        if self.is(Fault::RowsTwice)
+            && name == "countries"
+            && run.total == 10
             && let Some(last) = last
         {
             self.record(run, last);
@@ -475,7 +474,8 @@ impl<'a> Reader<'a> {
         let body = if self.is(Fault::LegacyState) {
             json!({"type": "LEGACY", "data": {run.stream.name.as_str(): state}, "sourceStats": stats})
         } else {
-            let stream = json!({"stream_descriptor": descriptor(run.stream), "stream_state": state});
+            let stream =
+                json!({"stream_descriptor": descriptor(run.stream), "stream_state": state});
             json!({"type": "STREAM", "stream": stream, "sourceStats": stats})
         };
         self.output.send(json!({"type": "STATE", "state": body}));
