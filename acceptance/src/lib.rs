@@ -6,20 +6,19 @@
 //! recorded output can be looked at without running anything.
 
 pub mod checks;
+pub mod cli;
 pub mod config;
 pub mod diff;
 pub mod exec;
 pub mod leaks;
+pub mod lint;
 pub mod proxy;
 pub mod report;
 pub mod rows;
 pub mod rules;
 pub mod schema;
+pub mod self_test;
 pub mod sheet;
 pub mod stub;
-pub mod suite {
-    //! Experiments: what is tried out with a connector.
-
-    pub mod destination;
-}
+pub mod suite;
 pub mod transcript;

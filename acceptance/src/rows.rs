@@ -6,6 +6,7 @@ use airbyte_protocol::StreamDescriptor;
 use serde_json::{Map, Value};
 
 use crate::checks::streams::StreamInfo;
+use crate::config::name_matches;
 use crate::transcript::Transcript;
 
 /// What identifies a record: the values of its primary key, else a digest of its content.
@@ -169,13 +170,10 @@ fn content(data: &Value, ignored: Option<&Vec<Vec<String>>>) -> String {
 
 pub(crate) fn remove(value: &mut Value, path: &[String]) {
     match (value, path) {
-        (Value::Object(members), [last]) => {
-            members.shift_remove(last);
-        }
+        (Value::Object(members), [last]) => members.retain(|key, _| !name_matches(last, key)),
         (Value::Object(members), [first, rest @ ..]) => {
-            if let Some(inner) = members.get_mut(first) {
-                remove(inner, rest);
-            }
+            let inner = members.iter_mut().filter(|(key, _)| name_matches(first, key));
+            inner.for_each(|(_, value)| remove(value, rest));
         }
         (Value::Array(items), path) => items.iter_mut().for_each(|item| remove(item, path)),
         _ => {}

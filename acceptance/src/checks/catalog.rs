@@ -347,6 +347,8 @@ fn types(positions: &[Position<'_>], found: &mut Findings<'_>) {
     let mut faults: BTreeMap<(Level, String), Vec<String>> = BTreeMap::new();
     for position in positions {
         for (level, fault) in type_faults(position) {
+            // What is inside of a column is stored as JSON, whatever it is.
+            let level = if position.depth > 1 || !position.is_plain { Level::Note } else { level };
             faults.entry((level, fault)).or_default().push(position.shown());
         }
     }

@@ -145,7 +145,8 @@ fn contents(run: &Transcript, of: Context<'_>, sheet: &mut Sheet) {
         let schema = match RecordSchema::compile(&info.raw["json_schema"]) {
             Ok(schema) => schema,
             Err(why) => {
-                sheet.skip(&rules::R03, format!("{}: its schema is broken: {why}", info.descriptor));
+                sheet
+                    .skip(&rules::R03, format!("{}: its schema is broken: {why}", info.descriptor));
                 continue;
             }
         };
@@ -174,13 +175,16 @@ fn of_schema(
             if let Some(reason) = violation.reason {
                 finding = finding.only(violation.level, reason);
             }
-            sheet.find(find(run, line, stream)(finding));
+            sheet.find(find(run, line, stream)(finding).excerpt(&violation.value));
         }
         for path in coverage.observe(schema, &record.data) {
             if extra.insert(path.clone()) {
                 let mut finding = Finding::new(&rules::R04, format!("{path} is not declared"));
                 if of.demands.fail_on_extra_columns {
                     finding = finding.demanded().hint("fail_on_extra_columns asks for it");
+                } else if path[1..].contains('/') {
+                    let reason = "runners drop undeclared fields of the record itself only";
+                    finding = finding.only(Level::Note, reason);
                 }
                 sheet.find(find(run, line, stream)(finding));
             }
@@ -262,7 +266,11 @@ fn order(run: &Transcript, of: Context<'_>, sheet: &mut Sheet) {
         let finding = Finding::new(&rules::R07, "no stream has a status").in_run(&run.title);
         let reason = "the platform makes do with the exit code; it shows no progress by stream";
         let is_demanded = of.demands.statuses == Some(true);
-        return sheet.find(if is_demanded { finding } else { finding.only(Level::Warning, reason) });
+        return sheet.find(if is_demanded {
+            finding
+        } else {
+            finding.only(Level::Warning, reason)
+        });
     }
     let mut streams: BTreeMap<StreamDescriptor, Progress> = BTreeMap::new();
     for line in &run.lines {
@@ -329,10 +337,9 @@ impl Progress {
             note(format!("{} after {ended}", status.status), None);
         }
         match status.status.as_str() {
-            "STARTED" if self.started => note(
-                "STARTED a second time".into(),
-                Some("the platform takes it for RUNNING"),
-            ),
+            "STARTED" if self.started => {
+                note("STARTED a second time".into(), Some("the platform takes it for RUNNING"))
+            }
             "STARTED" => self.started = true,
             "RUNNING" => {
                 if !self.started {
@@ -480,7 +487,11 @@ fn count(
             let finding = Finding::new(&rules::R10, "sourceStats.recordCount is missing");
             let reason = "the platform does without it";
             let is_demanded = of.demands.states == Some(true);
-            sheet.find(at(if is_demanded { finding } else { finding.only(Level::Warning, reason) }));
+            sheet.find(at(if is_demanded {
+                finding
+            } else {
+                finding.only(Level::Warning, reason)
+            }));
         }
         Some(count) if (count - counted as f64).abs() > f64::EPSILON => {
             let message = format!("recordCount is {count}, but {counted} records came");

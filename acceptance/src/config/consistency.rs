@@ -3,15 +3,38 @@
 use airbyte_protocol::StreamDescriptor;
 
 use super::*;
+use crate::rules;
+use crate::sheet::{Finding, Sheet};
 
 /// All that is wrong with a file whose types are right.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut found = Found::default();
     found.file(config);
-    if config.test_strictness_level == Strictness::High {
-        found.high(config);
-    }
     found.0
+}
+
+impl Config {
+    /// What `test_strictness_level: high` demands and the file lacks; nothing when it is low.
+    /// The suite runs all the same, and its report fails by rule A11.
+    pub fn strictness_problems(&self) -> Vec<Problem> {
+        let mut found = Found::default();
+        if self.test_strictness_level == Strictness::High {
+            found.high(self);
+        }
+        found.0
+    }
+
+    /// Rule A11: the file has what `test_strictness_level: high` demands, as far as that can be
+    /// told without the catalog.
+    pub fn check_strictness(&self, sheet: &mut Sheet) {
+        if self.test_strictness_level == Strictness::Low {
+            return sheet.skip(&rules::A11, "test_strictness_level is low");
+        }
+        let findings = self.strictness_problems().into_iter().map(|problem| {
+            Finding::new(&rules::A11, format!("{}: {}", problem.path, problem.text))
+        });
+        sheet.record(&rules::A11, findings);
+    }
 }
 
 #[derive(Default)]
@@ -52,7 +75,9 @@ impl Found {
                 state.future_state_path.is_none() && is_blank(state.bypass_reason.as_deref())
             };
             if entry.future_state.as_ref().is_some_and(neither) {
-                self.add(format!("{path}.future_state"), "neither a state nor a reason; add `future_state_path: FILE` or `bypass_reason: why`");
+                let text = "neither a state nor a reason; add `future_state_path: FILE` or \
+                            `bypass_reason: why`";
+                self.add(format!("{path}.future_state"), text);
             }
         }
         self.root(config);
@@ -138,10 +163,14 @@ impl Found {
         let Some(types) = &entry.file_types else { return };
         let path = format!("{path}.file_types");
         if types.skip_test && !types.unsupported_types.is_empty() {
-            self.add(&path, "`skip_test` leaves all types out, so `unsupported_types` has no meaning; take one out");
+            let text = "`skip_test` leaves all types out, so `unsupported_types` has no meaning; \
+                        take one out";
+            self.add(&path, text);
         }
         if !types.skip_test && types.bypass_reason.is_some() {
-            self.add(&path, "`bypass_reason` is only for `skip_test: true`; take it out, or give a reason with each of `unsupported_types`");
+            let text = "`bypass_reason` is only for `skip_test: true`; take it out, or give a \
+                        reason with each of `unsupported_types`";
+            self.add(&path, text);
         }
         for (at, kind) in types.unsupported_types.iter().enumerate() {
             if !kind.extension.starts_with('.') {
@@ -168,9 +197,14 @@ impl Found {
         for (path, entry) in entries("incremental", tests.incremental.as_ref()) {
             match &entry.future_state {
                 Some(state) => {
-                    self.reasons(&format!("{path}.future_state.missing_streams"), &state.missing_streams);
+                    let path = format!("{path}.future_state.missing_streams");
+                    self.reasons(&path, &state.missing_streams);
                 }
-                None => self.add(path, "high strictness demands `future_state`; add it with a `future_state_path` or a `bypass_reason`"),
+                None => self.add(
+                    path,
+                    "high strictness demands `future_state`; add it with a `future_state_path` \
+                     or a `bypass_reason`",
+                ),
             }
         }
     }
@@ -192,10 +226,14 @@ impl Found {
             );
         }
         if entry.configured_catalog_path.is_some() {
-            self.add(format!("{path}.configured_catalog_path"), "high strictness demands that all streams are read; take the key out, and declare `empty_streams`");
+            let text = "high strictness demands that all streams are read; take the key out, and \
+                        declare `empty_streams`";
+            self.add(format!("{path}.configured_catalog_path"), text);
         }
         if entry.expect_records.is_none() {
-            self.add(path, "high strictness demands `expect_records`; add it with a `path` or a `bypass_reason`");
+            let text = "high strictness demands `expect_records`; add it with a `path` or a \
+                        `bypass_reason`";
+            self.add(path, text);
         }
     }
 
@@ -238,7 +276,7 @@ fn entries<'a, T>(
     entries.map(move |(at, entry)| (format!("acceptance_tests.{name}.tests[{at}]"), entry))
 }
 
-/// Under high strictness each stream that is not declared empty needs expected records: those that
+/// Rule A11: each stream that is not declared empty needs expected records: those that
 /// have none.
 pub fn missing_expected_records<'a>(
     entry: &BasicReadTest,
@@ -251,7 +289,7 @@ pub fn missing_expected_records<'a>(
     streams.filter(|stream| !is_empty(&stream.name) && !has_some(&stream.name)).collect()
 }
 
-/// Under high strictness each incremental stream needs a state in `future_state_path` or stands
+/// Rule A11: each incremental stream needs a state in `future_state_path` or stands
 /// among `missing_streams`: those for which neither is so. `state` is the content of the file.
 pub fn missing_future_states<'a>(
     future: &FutureState,

@@ -30,9 +30,10 @@ pub fn expected_records(path: &Path) -> Result<Vec<ExpectedRecord>, ConfigError>
     let records = lines.map(|(at, line)| {
         record(at + 1, line).ok_or_else(|| {
             ConfigError::new(format!(
-                "{}, line {}: each line is a record like {{\"stream\": \"users\", \"data\": {{..}}}}",
+                "{}, line {}: each line is a record: {}",
                 path.display(),
-                at + 1
+                at + 1,
+                r#"{"stream": "users", "data": {..}}"#
             ))
         })
     });

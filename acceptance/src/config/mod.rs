@@ -49,7 +49,8 @@ pub struct Config {
     pub executable: Option<CommandLine>,
     /// The folder from which paths count, instead of that of the file.
     pub base_path: Option<String>,
-    /// `high` demands all sections, and a reason for all that is left out. `low` by default.
+    /// `high` demands all sections, and a reason for all that is left out (rule A11). `low` by
+    /// default.
     pub test_strictness_level: Strictness,
     /// Variables in the connector's environment, as they stand here.
     pub custom_environment_variables: BTreeMap<String, Setting>,

@@ -259,7 +259,8 @@ pub type IgnoredFields = BTreeMap<String, Vec<IgnoredField>>;
 /// A field that may differ.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct IgnoredField {
-    /// The field; a path such as `address/city`.
+    /// The field; a path such as `address/city`. In each part `*` stands for any characters and
+    /// `?` for one, as in `properties/hs_time_*`.
     pub name: String,
     /// Why; demanded under `test_strictness_level: high`.
     #[serde(default)]
@@ -267,9 +268,27 @@ pub struct IgnoredField {
 }
 
 impl IgnoredField {
-    /// The parts of the path.
+    /// The parts of the path; each is a pattern for [`name_matches`].
     pub fn path(&self) -> Vec<&str> {
         self.name.split('/').filter(|part| !part.is_empty()).collect()
+    }
+}
+
+/// Whether the name of a field fits a pattern with `*` (any characters) and `?` (one).
+pub fn name_matches(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let starts = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            let pattern = rest.as_str().trim_start_matches('*');
+            starts.rev().any(|at| name_matches(pattern, &name[at..]))
+        }
+        Some(wanted) => {
+            let mut found = name.chars();
+            let is_same = found.next().is_some_and(|found| wanted == '?' || wanted == found);
+            is_same && name_matches(rest.as_str(), found.as_str())
+        }
     }
 }
 
@@ -393,8 +412,9 @@ pub struct ClientContainer {
     /// The Dockerfile of a helper container; without Docker the commands run on this machine.
     #[schemars(extend("format" = "path"))]
     pub client_container_dockerfile_path: Option<PathBuf>,
-    /// Where the helper container finds the secrets.
-    pub secrets_path: Option<String>,
+    /// A file with the secrets that the helper container needs.
+    #[schemars(extend("format" = "path"))]
+    pub secrets_path: Option<PathBuf>,
     /// Before the test.
     pub setup_command: Vec<String>,
     /// After the test.
@@ -482,7 +502,7 @@ impl CursorFormat {
     /// The expression that counts for a stream.
     pub fn of(&self, stream: &str) -> Option<&str> {
         let own = self.streams.iter().find(|own| own.name == stream);
-        own.map(|own| own.format.as_str()).or(self.format.as_deref())
+        own.and_then(|own| own.format.as_deref()).or(self.format.as_deref())
     }
 }
 
@@ -491,8 +511,9 @@ impl CursorFormat {
 pub struct StreamFormat {
     /// The stream.
     pub name: String,
-    /// A regular expression.
-    pub format: String,
+    /// A regular expression; that for all streams when it is absent.
+    #[serde(default)]
+    pub format: Option<String>,
 }
 
 /// An entry of `connector_attributes`.

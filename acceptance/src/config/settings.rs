@@ -126,7 +126,10 @@ impl<'a> Outer<'a> {
 
     fn variable(&self, name: &str) -> Result<String, String> {
         (self.variable)(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it, or write $${name} if the text itself is meant")
+            format!(
+                "the environment variable {name} is not set; set it, or write $${name} if the \
+                 text itself is meant"
+            )
         })
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sheet::Sheet;
 
 const FOLDER: &str = "/connector";
 
@@ -167,6 +168,37 @@ tests:
 }
 
 #[test]
+fn the_layouts_that_people_write_are_read() {
+    // Lists at the indent of their key, folded texts, comments between entries.
+    let config = parse(
+        "
+acceptance_tests:
+  basic_read:
+    tests:
+    - config_path: secrets/config.json
+      # fills up slowly
+      empty_streams:
+      - name: goals
+        bypass_reason: >-
+          The portal lacks a licence (requires one of [goals-read]) -
+          covered by unit tests
+  full_refresh:
+    tests:
+    - ignored_fields:
+        deals:
+        - name: properties/hs_time_*
+          bypass_reason: it depends on the time
+
+",
+    )
+    .unwrap();
+    let texts: Vec<&str> = config.notes.iter().map(|note| note.text.as_str()).collect();
+    let folded =
+        "The portal lacks a licence (requires one of [goals-read]) - covered by unit tests";
+    assert_eq!(texts, [folded, "it depends on the time"]);
+}
+
+#[test]
 fn both_forms_at_once_are_refused() {
     let error = refused("tests: {spec: []}\nacceptance_tests: {spec: {tests: []}}");
     assert!(error.contains("move its sections"), "{error}");
@@ -274,7 +306,7 @@ fn keys_that_exclude_each_other_are_refused() {
 
 #[test]
 fn high_strictness_demands_more() {
-    assert!(parse(TYPICAL).is_ok());
+    assert_eq!(parse(TYPICAL).unwrap().strictness_problems(), []);
     for (from, to, expected) in [
         (
             "  discovery: {tests: [{config_path: secrets/config.json}]}\n",
@@ -303,15 +335,20 @@ fn high_strictness_demands_more() {
     ] {
         assert!(TYPICAL.contains(from), "{from}");
         let file = TYPICAL.replacen(from, to, 1);
-        let error = refused(&file);
-        assert!(error.contains(expected), "{expected}: {error}");
-        assert_eq!(error.lines().count(), 1, "{error}");
-        assert!(parse(&file.replace("high", "low")).is_ok(), "{file}");
+        let problems = parse(&file).unwrap().strictness_problems();
+        let [problem] = problems.as_slice() else { panic!("{expected}: {problems:?}") };
+        let text = format!("{}: {}", problem.path, problem.text);
+        assert!(text.contains(expected), "{expected}: {text}");
+        let low = parse(&file.replace("high", "low")).unwrap();
+        assert_eq!(low.strictness_problems(), []);
     }
     let start = TYPICAL.find("        future_state:").unwrap();
-    assert!(refused(&TYPICAL[..start]).contains("demands `future_state`"));
-    let sections = refused("test_strictness_level: high");
-    assert_eq!(sections.lines().count(), 6, "{sections}");
+    let mut sheet = Sheet::new();
+    parse(&TYPICAL[..start]).unwrap().check_strictness(&mut sheet);
+    let finding = sheet.findings().next().unwrap();
+    assert!(finding.rule == &crate::rules::A11 && finding.message.contains("future_state"));
+    let bare = parse("test_strictness_level: high").unwrap();
+    assert_eq!(bare.strictness_problems().len(), 6);
     let bypassed = ["spec", "connection", "discovery", "basic_read", "full_refresh", "incremental"]
         .map(|name| format!("{name}: {{bypass_reason: not now}}"))
         .join(", ");
@@ -319,6 +356,25 @@ fn high_strictness_demands_more() {
     let config = parse(&file).unwrap();
     let plan = Section::plan(config.acceptance_tests.spec.as_ref());
     assert!(matches!(plan, Plan::Bypassed(reason) if reason == "not now"));
+}
+
+#[test]
+fn names_of_fields_are_patterns() {
+    for (pattern, name, fits) in [
+        ("seen_at", "seen_at", true),
+        ("seen_at", "seen_at_2", false),
+        ("hs_time_*", "hs_time_in_lead", true),
+        ("hs_time_*", "hs_time_", true),
+        ("*_at", "created_at", true),
+        ("*a*b*", "xxaxxbxx", true),
+        ("*a*b*", "xxbxxaxx", false),
+        ("?", "ä", true),
+        ("?", "", false),
+        ("**", "", true),
+        ("a.b", "a.b", true),
+    ] {
+        assert_eq!(name_matches(pattern, name), fits, "{pattern} {name}");
+    }
 }
 
 #[test]

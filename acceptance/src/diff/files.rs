@@ -87,6 +87,28 @@ pub fn compare_files(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
     Ok(Comparison { kind, changes })
 }
 
+/// The payload of the SPEC message that a file holds, in whatever form.
+pub fn read_spec(path: &Path) -> Result<Value, CompareError> {
+    match Contents::read(path)? {
+        Contents::Spec(spec) => Ok(spec),
+        other => Err(CompareError::Unknown {
+            path: path.to_owned(),
+            why: format!("it is one of the {}", other.kind().plural()),
+        }),
+    }
+}
+
+/// The payload of the CATALOG message that a file holds, in whatever form.
+pub fn read_catalog(path: &Path) -> Result<Value, CompareError> {
+    match Contents::read(path)? {
+        Contents::Catalog(catalog) => Ok(catalog),
+        other => Err(CompareError::Unknown {
+            path: path.to_owned(),
+            why: format!("it is one of the {}", other.kind().plural()),
+        }),
+    }
+}
+
 enum Contents {
     Spec(Value),
     Catalog(Value),

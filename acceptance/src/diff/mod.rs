@@ -15,7 +15,7 @@ use crate::rules::{self, Level, Rule};
 use crate::sheet::{Finding, Sheet};
 
 pub use catalog::catalog;
-pub use files::{Kind, compare_files};
+pub use files::{CompareError, Kind, compare_files, read_catalog, read_spec};
 pub use generate::samples;
 pub use output::output;
 pub use spec::spec;

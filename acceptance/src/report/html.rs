@@ -64,7 +64,8 @@ fn filters(out: &mut String, report: &Report) {
         let pressed = status <= Status::Noted;
         let _ = writeln!(
             out,
-            "<button type=\"button\" class=\"{0}\" data-status=\"{0}\" aria-pressed=\"{pressed}\">{count} {0}</button>",
+            "<button type=\"button\" class=\"{0}\" data-status=\"{0}\" \
+             aria-pressed=\"{pressed}\">{count} {0}</button>",
             status.name()
         );
     }
@@ -76,7 +77,8 @@ fn card(out: &mut String, rule: &RuleReport) {
     let open = if rule.status == Status::Failed { " open" } else { "" };
     let _ = write!(
         out,
-        "<details class=\"rule\" data-status=\"{status}\" id=\"{0}\"{open}>\n<summary><span class=\"badge {status}\">{status}</span> <b>{0}</b> <span>{1}</span></summary>\n",
+        "<details class=\"rule\" data-status=\"{status}\" id=\"{0}\"{open}>\n\
+         <summary><span class=\"badge {status}\">{status}</span> <b>{0}</b> <span>{1}</span></summary>\n",
         rule.rule.id,
         escape(rule.rule.title)
     );
@@ -164,7 +166,8 @@ fn runs(out: &mut String, runs: &[RunSummary]) {
     for run in runs {
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{:.2}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td><code>{}</code></td></tr>",
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{:.2}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td><code>{}</code></td></tr>",
             escape(&run.title),
             escape(&run.exit),
             run.seconds,

@@ -67,6 +67,21 @@ pub struct RunSummary {
     pub records: usize,
 }
 
+impl RunSummary {
+    /// The summary of a process's transcript.
+    pub fn of(run: &crate::transcript::Transcript) -> Self {
+        Self {
+            title: run.title.clone(),
+            command: run.command.clone(),
+            exit: run.exit.to_string(),
+            seconds: run.usage.wall.as_secs_f64(),
+            peak_rss: (run.usage.peak_rss > 0).then_some(run.usage.peak_rss),
+            lines: run.lines.len(),
+            records: run.records().count(),
+        }
+    }
+}
+
 /// What came of a run. Serialized it is the report in JSON:
 ///
 /// ```json
@@ -313,7 +328,8 @@ impl RuleReport {
         if findings.is_empty() && more > 0 {
             let message =
                 format!("{more} further findings were only counted, so they may be of any stream");
-            let reason = "Mend some of the streams that are switched off, or switch the rule off as a whole.";
+            let reason = "Mend some of the streams that are switched off, or switch the rule off \
+                          as a whole.";
             findings.push(Finding::new(rule, message).hint(reason));
             more = 0;
         }

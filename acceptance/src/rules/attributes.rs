@@ -33,4 +33,7 @@ rules! { ATTRIBUTES;
     A10 Error "certified file sources read all file types"
         why "Users expect each type that the documentation names."
         fix "Add test data of the type, or name it under unsupported_types.";
+    A11 Error "the configuration file has what test_strictness_level: high demands"
+        why "Airbyte demands it of certified connectors: whatever is left out of the tests has a reason that others can read."
+        fix "Add what is missing, or a bypass_reason in its place; or set test_strictness_level: low.";
 }

@@ -18,8 +18,8 @@ use fields::Fields;
 
 /// Violations of one record that are told; it is a wrong record after that.
 const TOLD: usize = 10;
-/// The characters of a message that are kept.
-const MESSAGE: usize = 240;
+/// The characters of a message and of a value that are kept.
+const KEPT: usize = 240;
 
 /// The schema of a stream's records, ready for many of them.
 ///
@@ -36,8 +36,11 @@ pub struct RecordSchema {
 pub struct Violation {
     /// Where, as a JSON pointer into the record, with `*` for the places of arrays.
     pub path: String,
-    /// What is wrong there, with the value.
+    /// What is wrong there, without the value, so that the same fault of many records reads the
+    /// same.
     pub message: String,
+    /// The value as JSON, cut.
+    pub value: String,
     /// How much it matters.
     pub level: Level,
     /// Why it matters less than an error.
@@ -77,7 +80,17 @@ impl RecordSchema {
 
 fn violation(error: &ValidationError<'_>) -> Violation {
     let (level, reason) = weight(error.kind());
-    Violation { path: path(error.instance_path().as_str()), message: words(error), level, reason }
+    let message = match error.kind() {
+        ValidationErrorKind::Custom { message, .. } => message.clone(),
+        _ => error.masked_with("it").to_string(),
+    };
+    Violation {
+        path: path(error.instance_path().as_str()),
+        message: cut(message),
+        value: cut(error.instance().to_string()),
+        level,
+        reason,
+    }
 }
 
 /// A pointer with `*` in place of numbers, so that the same fault in many places is one.
@@ -89,12 +102,8 @@ fn path(pointer: &str) -> String {
     pointer.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-fn words(error: &ValidationError<'_>) -> String {
-    let text = match error.kind() {
-        ValidationErrorKind::Custom { message, .. } => message.clone(),
-        _ => error.to_string(),
-    };
-    let cut: String = text.chars().take(MESSAGE).collect();
+fn cut(text: String) -> String {
+    let cut: String = text.chars().take(KEPT).collect();
     if cut.len() < text.len() { format!("{cut}…") } else { text }
 }
 

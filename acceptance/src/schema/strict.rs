@@ -123,14 +123,15 @@ impl<'i> Keyword<'i> for StrictInteger {
     fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
         match self.is_valid(instance) {
             true => Ok(()),
-            false => Err(ValidationError::custom(format!("{instance} is not of type \"integer\""))),
+            false => Err(ValidationError::custom("it is not of type \"integer\"")),
         }
     }
 
     fn is_valid(&self, instance: &'i Value) -> bool {
         let Value::Number(number) = instance else { return true };
-        // Integers beyond 64 bits arrive as floats, too.
-        !number.is_f64() || number.as_f64().is_some_and(|number| number.abs() >= MANY_DIGITS)
+        // Integers beyond 64 bits arrive as floats, too; 1.5 is refused by the type already.
+        !number.is_f64()
+            || number.as_f64().is_some_and(|n| n.abs() >= MANY_DIGITS || n.fract() != 0.0)
     }
 }
 
@@ -142,8 +143,8 @@ impl<'i> Keyword<'i> for StrictZone {
             return Ok(());
         }
         Err(ValidationError::custom(match self.0 {
-            Zone::Offset => format!("{instance} has no offset, though it is declared with one"),
-            Zone::Absent => format!("{instance} has an offset, though it is declared without one"),
+            Zone::Offset => "it has no offset, though it is declared with one",
+            Zone::Absent => "it has an offset, though it is declared without one",
         }))
     }
 

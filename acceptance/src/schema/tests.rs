@@ -47,7 +47,10 @@ fn a_good_record_raises_nothing() {
 
 #[test]
 fn integers_have_no_point() {
-    assert_eq!(only(json!({"id": 1.0})).level, Level::Error);
+    let found = only(json!({"id": 1.5e0}));
+    assert_eq!((found.level, found.value.as_str()), (Level::Error, "1.5"));
+    let (one, two) = (only(json!({"id": 1.0})), only(json!({"id": 2.0})));
+    assert_eq!((one.path, one.message), (two.path, two.message));
     assert_eq!(only(json!({"counts": {"a": 2.0}})).path, "/counts/a");
     let beyond: Value = serde_json::from_str(r#"{"id": 123456789012345678901234567890}"#).unwrap();
     assert_eq!(schema().violations(&beyond), []);

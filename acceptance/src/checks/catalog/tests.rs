@@ -192,6 +192,8 @@ fn types_are_those_of_destinations() {
     ] {
         assert_one(with(field, schema), "D06", level, part);
     }
+    let nested = json!({"type": "object", "properties": {"a": {"type": ["string", "integer"]}}});
+    assert_one(with(field, nested), "D06", Level::Note, "field.a");
     for schema in [
         json!({"type": "number", "airbyte_type": "integer"}),
         json!({"type": ["null", "string"], "format": "time", "airbyte_type": "time_without_timezone"}),
