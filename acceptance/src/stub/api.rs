@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Duration, Utc};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -321,8 +322,11 @@ fn upset_or(shared: &Shared, path: &str, answer: Value) -> Response {
 }
 
 fn cut_stream(half: String) -> impl futures::Stream<Item = io::Result<String>> {
-    let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-    futures::stream::iter([Ok(half), Err(broken)])
+    futures::stream::iter([Ok(half)]).chain(futures::stream::once(async {
+        // What was written so far has to leave before the connection breaks.
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }))
 }
 
 /// Whether the row's cursor is at or after `since`.

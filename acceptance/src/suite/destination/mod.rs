@@ -7,6 +7,7 @@ mod inputs;
 mod keys;
 mod read_back;
 mod refresh;
+mod trials;
 mod values;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use self::read_back::TableCommand;
+pub(super) use self::trials::trials;
 
 use self::feed::{Feed, Target, catalog};
 use crate::checks::destination::echoes;
