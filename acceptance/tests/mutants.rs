@@ -345,9 +345,8 @@ fn every_mutant_differs_from_the_correct_stub() {
                     let name = mutant.name();
                     let mut order: Vec<usize> = (0..TRIES.len()).collect();
                     order.retain(|at| TRIES[*at].0.contains(mutant.rule.group()));
-                    let differs = |at: &usize| {
-                        (TRIES[*at].1)(&mut Scene::new(Some(&name))) != expected(*at)
-                    };
+                    let differs =
+                        |at: &usize| (TRIES[*at].1)(&mut Scene::new(Some(&name))) != expected(*at);
                     if !UNSEEN.contains(&name.as_str()) && !order.iter().any(differs) {
                         same.lock().unwrap().insert(name, mutant.rule.id);
                     }
