@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Duration, Utc};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -321,8 +322,11 @@ fn upset_or(shared: &Shared, path: &str, answer: Value) -> Response {
 }
 
 fn cut_stream(half: String) -> impl futures::Stream<Item = io::Result<String>> {
-    let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-    futures::stream::iter([Ok(half), Err(broken)])
+    futures::stream::iter([Ok(half)]).chain(futures::stream::once(async {
+        // What was written so far has to leave before the connection breaks.
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }))
 }
 
 /// Whether the row's cursor is at or after `since`.
@@ -353,7 +357,7 @@ fn row(stream: &str, n: usize) -> Value {
             "id": id,
             "name": NAMES[n % NAMES.len()],
             "email": if n % 4 == 3 { Value::Null } else { json!(format!("user{id}@example.org")) },
-            "active": n % 3 != 0,
+            "active": !n.is_multiple_of(3),
             "score": (n as f64) * 0.5,
             "address": {"city": "Bern", "zip": format!("{:04}", 3000 + n % 1000)},
             "tags": TAGS.get(..n % 3),
@@ -364,7 +368,7 @@ fn row(stream: &str, n: usize) -> Value {
             "sequence": sequence(n),
             "user_id": n % 7 + 1,
             "amount": 10.25 + n as f64,
-            "currency": if n % 2 == 0 { "EUR" } else { "CHF" },
+            "currency": if n.is_multiple_of(2) { "EUR" } else { "CHF" },
             "placed_on": format!("2024-{:02}-{:02}", n % 12 + 1, n % 28 + 1),
         }),
         "countries" => json!({"code": country(n), "name": format!("Country {id}")}),

@@ -8,6 +8,7 @@
 mod beside;
 mod commands;
 mod connection;
+pub mod destination;
 mod discovery;
 mod environment;
 mod expected;
@@ -188,7 +189,7 @@ fn stages(lab: &mut Lab<'_>) -> Result<(), Trouble> {
     discover_and_read(lab)
 }
 
-/// Destinations have spec and check in common with sources, and nothing else.
+/// Destinations have spec and check in common with sources; the rest is about `write`.
 fn destination(lab: &mut Lab<'_>) -> Result<(), Trouble> {
     connection::first(lab)?;
     let lab = &*lab;
@@ -198,6 +199,7 @@ fn destination(lab: &mut Lab<'_>) -> Result<(), Trouble> {
     let mut trials = spec::trials(lab, &spec_tests);
     trials.extend(connection::trials(lab, &connection_tests));
     trials.extend(inputs::of_check());
+    trials.extend(destination::trials(lab));
     lab::carry_out(lab, trials)
 }
 

@@ -96,7 +96,7 @@ impl Process<'_> {
     /// What mutants demand of the place where they run.
     fn surroundings(&self) -> Result<()> {
         if self.is(Fault::HomeNeeded) {
-            let home = std::env::var("HOME").unwrap_or_default();
+            let home = std::env::var("HOME").map_err(|_| Error::system("There is no HOME."))?;
             let probe = Path::new(&home).join(format!(".stub-{}", std::process::id()));
             std::fs::write(&probe, "").map_err(|e| no_file(&probe, &e))?;
             let _ = std::fs::remove_file(&probe);

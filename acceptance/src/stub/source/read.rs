@@ -110,11 +110,10 @@ impl<'a> Reader<'a> {
             self.status(stream, "STARTED", None);
             return Err(Error::config(format!("There is no stream {:?}.", stream.name)));
         };
-        if self.is(Fault::IncrementalRefused) && configured.is_incremental {
-            if let Kind::Full | Kind::PageToken = kind {
-                let text = format!("The stream {:?} cannot be read incrementally.", stream.name);
-                return Err(Error::config(text));
-            }
+        let is_refused = configured.is_incremental && !matches!(kind, Kind::Cursor(_));
+        if is_refused && self.is(Fault::IncrementalRefused) {
+            let text = format!("The stream {:?} cannot be read incrementally.", stream.name);
+            return Err(Error::config(text));
         }
         let state = self.state_of(stream, states)?;
         self.status(stream, "STARTED", None);

@@ -115,7 +115,9 @@ pub(super) fn crash(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         }
         let covered: i64 = run
             .states()
-            .filter_map(|(_, state)| state.payload.pointer("/stream/stream_state/position")?.as_i64())
+            .filter_map(|(_, state)| {
+                state.payload.pointer("/stream/stream_state/position")?.as_i64()
+            })
             .max()
             .unwrap_or_default()
             * 10;
@@ -193,7 +195,8 @@ pub(super) fn overwrite(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     bench.sheet.check(&rules::W14);
     let lingered = ended.elapsed();
     if lingered > LINGER + read_back {
-        let message = format!("it took {:.0} s from the end of stdout to the exit", lingered.as_secs_f64());
+        let message =
+            format!("it took {:.0} s from the end of stdout to the exit", lingered.as_secs_f64());
         bench.sheet.find(Finding::new(&rules::W14, message).in_run(&run.title));
     }
     bench.expect(&rules::W03, &stream, "id", &[10, 11], "after an overwrite without ids")

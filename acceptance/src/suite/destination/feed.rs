@@ -207,18 +207,17 @@ impl Feed {
     }
 
     fn take_open(&mut self, stream: Option<&str>) -> usize {
-        let of = self.open.iter_mut().filter(|(name, _)| stream.is_none_or(|stream| stream == name));
+        let of =
+            self.open.iter_mut().filter(|(name, _)| stream.is_none_or(|stream| stream == name));
         of.map(|(_, count)| std::mem::take(count)).sum()
     }
 }
 
 /// Puts the namespace beside every name of a stream in a message.
 fn place(message: &mut Value, namespace: &str) {
-    for pointer in [
-        "/record",
-        "/state/stream/stream_descriptor",
-        "/trace/stream_status/stream_descriptor",
-    ] {
+    for pointer in
+        ["/record", "/state/stream/stream_descriptor", "/trace/stream_status/stream_descriptor"]
+    {
         if let Some(Value::Object(of)) = message.pointer_mut(pointer) {
             of.insert("namespace".to_owned(), namespace.into());
         }

@@ -13,9 +13,7 @@ use crate::sheet::Finding;
 pub(super) fn other_lines(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let stream = bench.stream("lines");
     let target = Target::new(&stream);
-    let trace = |kind: &str, key: &str, body: Value| {
-        json!({"type": "TRACE", "trace": {"type": kind, "emitted_at": EPOCH_MS, key: body}})
-    };
+    let trace = |kind: &str, key: &str, body: Value| json!({"type": "TRACE", "trace": {"type": kind, "emitted_at": EPOCH_MS, key: body}});
     let estimate = json!({"name": stream, "type": "STREAM", "row_estimate": 3});
     let control = json!({
         "type": "CONNECTOR_CONFIG", "emitted_at": EPOCH_MS, "connectorConfig": {"config": {}},
@@ -45,7 +43,13 @@ pub(super) fn other_lines(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         .line("Goodbye.");
     bench.sheet.check(&rules::W08);
     if bench.write(&rules::W08, "other lines", &[&target], &feed)? {
-        bench.expect(&rules::W08, &stream, "id", &[0, 1], "with other lines between the records")?;
+        bench.expect(
+            &rules::W08,
+            &stream,
+            "id",
+            &[0, 1],
+            "with other lines between the records",
+        )?;
     }
     Ok(())
 }
@@ -88,9 +92,8 @@ pub(super) fn times(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let Some(rows) = bench.rows(&rules::W12, &stream)? else { return Ok(()) };
     for row in &rows {
         let time = Row(row).value("_airbyte_extracted_at");
-        let is_right = instant(&time).is_some_and(|time| {
-            (time.timestamp_millis() - EPOCH_MS).abs() < 1000
-        });
+        let is_right =
+            instant(&time).is_some_and(|time| (time.timestamp_millis() - EPOCH_MS).abs() < 1000);
         if !is_right && !time.is_null() {
             let message = format!("_airbyte_extracted_at is {time}, for a time of 2026-01-01");
             bench.sheet.find(Finding::new(&rules::W12, message).stream(&stream));

@@ -32,8 +32,15 @@ pub(super) fn cursors(bench: &mut Bench<'_>) -> Result<(), Trouble> {
         return Ok(());
     }
     let expected = [40, 30, 1];
-    bench.expect(&rules::W06, &stream, "cursor", &expected, "after late records of another sync")?;
-    for (title, feed) in [("append_dedup, replayed", &second), ("append_dedup, all again", &first)] {
+    bench.expect(
+        &rules::W06,
+        &stream,
+        "cursor",
+        &expected,
+        "after late records of another sync",
+    )?;
+    for (title, feed) in [("append_dedup, replayed", &second), ("append_dedup, all again", &first)]
+    {
         if !bench.write(&rules::W06, title, &[&target], feed)? {
             return Ok(());
         }

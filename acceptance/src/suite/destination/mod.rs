@@ -7,6 +7,7 @@ mod inputs;
 mod keys;
 mod read_back;
 mod refresh;
+mod trials;
 mod values;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use self::read_back::TableCommand;
+pub(super) use self::trials::trials;
 
 use self::feed::{Feed, Target, catalog};
 use crate::checks::destination::echoes;
@@ -64,63 +66,89 @@ pub struct Experiment {
 /// All experiments. They are independent of each other.
 pub static EXPERIMENTS: &[Experiment] = &[
     Experiment {
-        name: "append without ids", mode: "append",
+        name: "append without ids",
+        mode: "append",
         rules: &[&rules::W01, &rules::W02, &rules::W03, &rules::W13],
         work: ends::append,
     },
     Experiment {
-        name: "a crash after a state came back", mode: "append",
+        name: "a crash after a state came back",
+        mode: "append",
         rules: &[&rules::W01],
         work: ends::crash,
     },
+    Experiment { name: "global states", mode: "append", rules: &[&rules::W11], work: ends::global },
     Experiment {
-        name: "global states", mode: "append",
-        rules: &[&rules::W11],
-        work: ends::global,
-    },
-    Experiment {
-        name: "the end of stdout", mode: "overwrite",
+        name: "the end of stdout",
+        mode: "overwrite",
         rules: &[&rules::W03, &rules::W14],
         work: ends::overwrite,
     },
-    Experiment { name: "a cancelled sync", mode: "overwrite", rules: &[&rules::W15], work: ends::cancel },
     Experiment {
-        name: "a truncate refresh in two attempts", mode: "append",
+        name: "a cancelled sync",
+        mode: "overwrite",
+        rules: &[&rules::W15],
+        work: ends::cancel,
+    },
+    Experiment {
+        name: "a truncate refresh in two attempts",
+        mode: "append",
         rules: &[&rules::W04, &rules::W05],
         work: refresh::two_attempts,
     },
     Experiment {
-        name: "an overwrite whose source dies", mode: "overwrite",
+        name: "an overwrite whose source dies",
+        mode: "overwrite",
         rules: &[&rules::W16],
         work: refresh::dead_source,
     },
     Experiment {
-        name: "an overwrite without records", mode: "overwrite",
+        name: "an overwrite without records",
+        mode: "overwrite",
         rules: &[&rules::W10],
         work: refresh::without_records,
     },
-    Experiment { name: "append_dedup", mode: "append_dedup", rules: &[&rules::W06], work: keys::cursors },
     Experiment {
-        name: "append_dedup by two columns", mode: "append_dedup",
+        name: "append_dedup",
+        mode: "append_dedup",
+        rules: &[&rules::W06],
+        work: keys::cursors,
+    },
+    Experiment {
+        name: "append_dedup by two columns",
+        mode: "append_dedup",
         rules: &[&rules::W06],
         work: keys::composite,
     },
     Experiment {
-        name: "values that do not fit", mode: "append",
+        name: "values that do not fit",
+        mode: "append",
         rules: &[&rules::W07],
         work: values::misfits,
     },
     Experiment { name: "types", mode: "append", rules: &[&rules::W17], work: values::types },
     Experiment { name: "names", mode: "append", rules: &[&rules::W17], work: values::names },
-    Experiment { name: "a large batch", mode: "append", rules: &[&rules::W02, &rules::W17], work: values::batch },
-    Experiment { name: "other lines", mode: "append", rules: &[&rules::W08], work: inputs::other_lines },
     Experiment {
-        name: "an unknown stream", mode: "append",
+        name: "a large batch",
+        mode: "append",
+        rules: &[&rules::W02, &rules::W17],
+        work: values::batch,
+    },
+    Experiment {
+        name: "other lines",
+        mode: "append",
+        rules: &[&rules::W08],
+        work: inputs::other_lines,
+    },
+    Experiment {
+        name: "an unknown stream",
+        mode: "append",
         rules: &[&rules::W09],
         work: inputs::unknown_stream,
     },
     Experiment {
-        name: "emitted_at in seconds and with decimals", mode: "append",
+        name: "emitted_at in seconds and with decimals",
+        mode: "append",
         rules: &[&rules::W12],
         work: inputs::times,
     },

@@ -28,7 +28,10 @@ pub(super) fn two_attempts(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     if run.exit.is_success() {
         let message = "the input ended without COMPLETE, and it exited with 0";
         bench.sheet.find(Finding::new(&rules::W04, message).in_run(&run.title));
-    } else if !run.errors().any(|(_, error)| error.failure_type.as_deref() == Some("transient_error")) {
+    } else if !run
+        .errors()
+        .any(|(_, error)| error.failure_type.as_deref() == Some("transient_error"))
+    {
         let message = "the input ended without COMPLETE, and there is no transient_error";
         let reason = "the platform tries again all the same";
         let finding = Finding::new(&rules::W04, message).in_run(&run.title);

@@ -51,9 +51,7 @@ pub(super) fn misfits(bench: &mut Bench<'_>) -> Result<(), Trouble> {
 
 /// The matrix of types.
 pub(super) fn types(bench: &mut Bench<'_>) -> Result<(), Trouble> {
-    let timestamp = |kind: &str| {
-        json!({"type": ["null", "string"], "format": "date-time", "airbyte_type": kind})
-    };
+    let timestamp = |kind: &str| json!({"type": ["null", "string"], "format": "date-time", "airbyte_type": kind});
     let time =
         |kind: &str| json!({"type": ["null", "string"], "format": "time", "airbyte_type": kind});
     let nullable = |kind: &str| json!({"type": ["null", kind]});
@@ -86,11 +84,7 @@ pub(super) fn types(bench: &mut Bench<'_>) -> Result<(), Trouble> {
             json!({"type": ["null", "array"], "items": {"type": "string"}}),
             json!(["one", "two"]),
         ),
-        (
-            "union",
-            json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}),
-            json!("either"),
-        ),
+        ("union", json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}), json!("either")),
     ];
     values(bench, "types", &columns)
 }
@@ -99,8 +93,16 @@ pub(super) fn types(bench: &mut Bench<'_>) -> Result<(), Trouble> {
 pub(super) fn names(bench: &mut Bench<'_>) -> Result<(), Trouble> {
     let long = "a_column_with_a_name_that_is_rather_long_for_a_column_of_a_table";
     let names = [
-        "CamelCase", "with space", "with-dash", "with.dot", "1_begins_with_a_digit", "select", "größe",
-        "UPPER", "trailing_", long,
+        "CamelCase",
+        "with space",
+        "with-dash",
+        "with.dot",
+        "1_begins_with_a_digit",
+        "select",
+        "größe",
+        "UPPER",
+        "trailing_",
+        long,
     ];
     let mut columns: Vec<(&str, Value, Value)> = Vec::new();
     for (at, name) in names.into_iter().enumerate() {
