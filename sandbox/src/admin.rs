@@ -46,8 +46,8 @@ impl Admin {
         self.shared.faults.replace(profile);
     }
 
-    /// Changes data of an API: `action` is `create`, `mutate`, `delete` or `event`, the keys of
-    /// `body` are those of the admin path of that name (see README.md).
+    /// Changes data or behaviour of an API: `action` is `create`, `mutate`, `delete`, `event` or
+    /// `settings`, the keys of `body` are those of the admin path of that name (see README.md).
     pub fn change(&self, api: &str, action: &str, body: &Value) -> Result<Value, String> {
         self.mounted(api)?.change(action, body, self.now())
     }
@@ -61,7 +61,7 @@ impl Admin {
     }
 
     /// The streams that have a truth.
-    pub fn streams(&self, api: &str) -> Result<Vec<&'static str>, String> {
+    pub fn streams(&self, api: &str) -> Result<Vec<String>, String> {
         Ok(self.mounted(api)?.streams())
     }
 
@@ -83,11 +83,11 @@ pub(crate) fn http(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Repl
     }
     match command(admin, method, path, body) {
         Ok(value) => {
-            Reply { status: 200, body: value.to_string().into_bytes(), ..Reply::default() }
+            Reply { status: 200, body: value.to_string().into_bytes().into(), ..Reply::default() }
         }
         Err((status, message)) => {
             let body = json!({"error": message}).to_string().into_bytes();
-            Reply { status, body, ..Reply::default() }
+            Reply { status, body: body.into(), ..Reply::default() }
         }
     }
 }
@@ -102,11 +102,12 @@ fn truth(admin: &Admin, path: &str) -> Reply {
         Ok(lines) => Reply {
             status: 200,
             headers: vec![("content-type", "application/x-ndjson".to_owned())],
-            body: lines.into_bytes(),
+            body: lines.into_bytes().into(),
+            ..Reply::default()
         },
         Err(message) => Reply {
             status: 404,
-            body: json!({"error": message}).to_string().into_bytes(),
+            body: json!({"error": message}).to_string().into_bytes().into(),
             ..Reply::default()
         },
     }
@@ -135,7 +136,7 @@ fn command(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Result<Value
             admin.set_faults(profile(body).map_err(bad)?);
             Ok(json!({}))
         }
-        ("POST", "create" | "mutate" | "delete" | "event") => {
+        ("POST", "create" | "mutate" | "delete" | "event" | "settings") => {
             let body = parse(body).map_err(bad)?;
             let api = body["api"].as_str().unwrap_or("stripe").to_owned();
             admin.change(&api, path, &body).map_err(bad)

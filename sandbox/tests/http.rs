@@ -93,7 +93,7 @@ fn answers_carry_the_virtual_date() {
     assert!(answer.header("date").is_some_and(|d| d.starts_with("Sun, 01 Nov 2026 00:00:")));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("stripe-version"), Some("2024-06-20"));
-    assert_eq!(get(&server, "/salesforce/x").status, 404);
+    assert_eq!(get(&server, "/nothing/x").status, 404);
 }
 
 #[test]
