@@ -310,7 +310,7 @@ impl OAuth {
         let lifetime = answer
             .get("expires_in")
             .and_then(seconds)
-            .or_else(|| lifetime(secret.expose()))
+            .or_else(|| lifetime(secret.expose(), self.0.clock.server_now()))
             .unwrap_or(self.0.settings.default_lifetime);
         let expires_at = now + lifetime;
         let token = Token {
@@ -452,13 +452,14 @@ fn seconds(value: &Value) -> Option<TimeDelta> {
     TimeDelta::try_seconds(seconds.clamp(1, 10 * 365 * 86_400))
 }
 
-/// How long an access token is good for that says so itself, as JWTs do (RFC 7519, `exp` and
-/// `iat`). The difference counts, whatever the clocks say.
-fn lifetime(token: &str) -> Option<TimeDelta> {
+/// How long an access token is good for that says so itself, as JWTs do (RFC 7519, `exp`):
+/// from when it was made (`iat`), or else from the server's present, since the clock here may
+/// be another.
+fn lifetime(token: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&claims).ok()?;
-    let span = claims.get("exp")?.as_i64()?.checked_sub(claims.get("iat")?.as_i64()?)?;
-    seconds(&span.into())
+    let from = claims.get("iat").and_then(Value::as_i64).unwrap_or(now.timestamp());
+    seconds(&claims.get("exp")?.as_i64()?.checked_sub(from)?.into())
 }
 
 fn refused(response: &Response) -> Error {
