@@ -95,6 +95,7 @@ async fn by_composite(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure
 fn definition(describe: &Describe) -> Stream {
     let mut stream = Stream::new(&describe.name, schema(describe));
     stream.is_resumable = Some(false);
+    stream.is_file_based = Some(false);
     if describe.has_id() {
         stream = stream.with_primary_key(["Id"]);
     }
@@ -108,6 +109,7 @@ fn describe_definition() -> Result<Stream> {
     let schema: Value = cdk::schema::parse(DESCRIBE, include_str!("../schemas/Describe.json"))?;
     let mut stream = Stream::new(DESCRIBE, schema).with_primary_key(["name"]);
     stream.is_resumable = Some(false);
+    stream.is_file_based = Some(false);
     Ok(stream)
 }
 
