@@ -71,7 +71,7 @@ pub fn connector_config(base: &str) -> Value {
         "refresh_token": auth::REFRESH_TOKEN,
         "is_sandbox": false,
         "start_date": "2020-01-01T00:00:00Z",
-        "my_domain": format!("{base}/salesforce"),
+        "api_url": format!("{base}/salesforce"),
     })
 }
 
