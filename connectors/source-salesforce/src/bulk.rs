@@ -1,10 +1,12 @@
 //! Reading rows by Bulk API 2.0 query jobs: one is made, waited for, and its pages are read
 //! side by side while they come in (docs "Bulk API 2.0 and Bulk API Developer Guide").
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use airbyte_protocol::Error;
-use cdk::decode::Csv;
+use cdk::decode::{Csv, Row};
 use cdk::http::{Broken, Failure};
 use cdk::read::Reading;
 use futures::StreamExt;
@@ -78,6 +80,8 @@ pub struct Bulk<'a> {
     pub progress: &'a Progress,
     /// How long a job may take.
     pub patience: Duration,
+    /// The ids that pages begin with, with the pages' locators.
+    pub begins: Mutex<HashMap<Vec<u8>, String>>,
 }
 
 impl Bulk<'_> {
@@ -125,9 +129,12 @@ impl Bulk<'_> {
                 let recent = self.progress.job(&job.id, |job| job.recent);
                 self.forget(&job);
                 self.progress.known().finish(window, recent);
-                self.reading.progress(|| self.progress.state()).await;
-                // Only what no state needs any more is deleted.
-                self.reading.flush().await;
+                // Of a full read that is at its end there is nothing to tell but that.
+                if self.progress.has_state() {
+                    self.reading.progress(|| self.progress.state()).await;
+                    // Only what no state needs any more is deleted.
+                    self.reading.flush().await;
+                }
                 self.delete(&job).await;
             }
             _ => self.forget(&job),
@@ -296,6 +303,19 @@ impl Bulk<'_> {
         }
     }
 
+    /// No two pages begin with the same row: the count alone would not tell that a page came
+    /// in the place of another.
+    fn compare_begin(&self, row: Row<'_>, at: &str) -> Result<(), Trouble> {
+        let id = self.columns.bulk_fields().iter().position(|field| *field == "Id");
+        let Some(id) = id.and_then(|cell| row.get(cell)) else { return Ok(()) };
+        let mut begins = self.begins.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = begins.entry(id.to_vec()).or_insert_with(|| at.to_owned());
+        if known == at {
+            return Ok(());
+        }
+        Err(Trouble::Broken("it begins like another page".into()))
+    }
+
     /// Notes what follows a page, once.
     fn announce(
         &self,
@@ -328,10 +348,14 @@ impl Bulk<'_> {
         let cursor = self.columns.cursor_cell();
         let mut batch = self.reading.batch();
         let mut newest: Vec<u8> = Vec::new();
+        let mut is_first = csv.rows() == 0;
         loop {
             let row = csv.next().await;
             let more = match &row {
                 Ok(Some(row)) => {
+                    if std::mem::take(&mut is_first) {
+                        self.compare_begin(*row, at)?;
+                    }
                     if let Some(at) = cursor.and_then(|cell| row.get(cell)) {
                         // Times of one form and length compare as texts.
                         if at > newest.as_slice() {

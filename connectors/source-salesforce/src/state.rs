@@ -78,6 +78,12 @@ impl Progress {
     pub fn state(&self) -> StreamState {
         self.known().state()
     }
+
+    /// Whether a state would say anything.
+    pub fn has_state(&self) -> bool {
+        let known = self.known();
+        known.start.is_some() || !known.jobs.is_empty()
+    }
 }
 
 impl Known {

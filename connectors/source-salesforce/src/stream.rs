@@ -89,7 +89,7 @@ impl ObjectStream {
         }
         let run = Run::new(self, reading).await?;
         let ended = run.read().await;
-        if run.is_incremental || !run.progress.known().jobs.is_empty() {
+        if run.progress.has_state() {
             reading.progress(|| run.progress.state()).await;
         }
         ended?;
@@ -338,6 +338,7 @@ impl<'a> Run<'a> {
             columns,
             progress: &self.progress,
             patience: Duration::from_secs(60 * u64::from(minutes)),
+            begins: Default::default(),
         }
     }
 

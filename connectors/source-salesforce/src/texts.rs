@@ -74,7 +74,11 @@ pub fn value(kind: Kind, na_as_null: bool, raw: &str, json: &mut Vec<u8>) {
             json.extend_from_slice(&raw.as_bytes()[..raw.len() - 6]);
             json.extend_from_slice(b"Z\"");
         }
-        Kind::Integer if raw.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) => column::integer(raw.as_bytes(), json),
+        Kind::Integer
+            if raw.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) =>
+        {
+            column::integer(raw.as_bytes(), json)
+        }
         // Fields that are declared as text may hold structures, which a text can carry.
         Kind::Text if raw.starts_with(['{', '[']) => column::string(raw.as_bytes(), json),
         Kind::Text if is_text && (na_as_null || raw.contains("\\u0000")) => {
