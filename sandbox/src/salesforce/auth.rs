@@ -180,7 +180,9 @@ impl Logins {
             Some(ends) => {
                 let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
                 let head = part(json!({"alg": "RS256", "typ": "JWT"}));
-                format!("{head}.{}.{random}", part(json!({"exp": ends / 1000, "sub": USERNAME})))
+                let claims =
+                    json!({"iat": call.now_ms / 1000, "exp": ends / 1000, "sub": USERNAME});
+                format!("{head}.{}.{random}", part(claims))
             }
         };
         let session = Session { used: call.now_ms, ends, by_refresh };

@@ -75,6 +75,22 @@ pub fn connector_config(base: &str) -> Value {
     })
 }
 
+/// The settings of each login flow, for a configuration as [`connector_config`] makes it.
+pub fn login_flows() -> Vec<Value> {
+    let (user, key) = (auth::USERNAME, auth::PRIVATE_KEY);
+    vec![
+        json!({"auth_type": "Client", "refresh_token": auth::REFRESH_TOKEN}),
+        json!({"auth_type": "ClientCredentials"}),
+        json!({"auth_type": "JWT", "username": user, "private_key": key}),
+        json!({
+            "auth_type": "Password",
+            "username": user,
+            "password": auth::PASSWORD,
+            "security_token": auth::SECURITY_TOKEN,
+        }),
+    ]
+}
+
 impl Salesforce {
     /// The org of the options' seed, rows, clock start and Salesforce settings.
     pub fn new(options: &Options) -> Self {

@@ -39,7 +39,7 @@ impl Org {
     /// The org of the options' seed, rows and clock start.
     pub fn new(options: &Options) -> Self {
         let data = &options.salesforce.data;
-        let objects = schema::objects(options.rows, data.objects, data.unknown_types);
+        let objects = schema::objects(options.rows, data);
         let last = options.clock_start - QUIET;
         Self {
             // The text is part of the program; a test reads it.

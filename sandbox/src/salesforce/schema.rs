@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use super::kind::Kind;
+use super::settings::DataSettings;
 use crate::hash;
 
 const OBJECTS: &str = include_str!("objects.txt");
 
 /// Fields of a custom object that only fills up the org, besides the usual ones.
 const FILLER_FIELDS: usize = 61;
+
+/// Fields of `Huge__c`, besides the usual ones.
+const HUGE_FIELDS: usize = 450;
 
 /// An object of the org.
 #[derive(Debug)]
@@ -269,7 +273,8 @@ fn set(field: &mut Field, word: &str) -> Option<()> {
 }
 
 /// All objects: the built-in ones, and custom ones up to `count`.
-pub fn objects(rows: u64, count: usize, unknown_types: bool) -> Result<Vec<Object>, String> {
+pub fn objects(rows: u64, data: &DataSettings) -> Result<Vec<Object>, String> {
+    let (count, unknown_types) = (data.objects, data.unknown_types);
     let mut objects: Vec<Object> = Vec::new();
     for line in OBJECTS.lines().map(str::trim_end) {
         if line.is_empty() || line.starts_with('#') {
@@ -283,6 +288,9 @@ pub fn objects(rows: u64, count: usize, unknown_types: bool) -> Result<Vec<Objec
     if unknown_types {
         let everything = objects.iter_mut().find(|o| o.name == "Everything__c");
         everything.ok_or("no Everything__c")?.add("Vector__c floatarray")?;
+    }
+    if data.huge {
+        objects.push(huge(rows)?);
     }
     for number in 1..=count.saturating_sub(objects.len()) {
         objects.push(filler(number, rows)?);
@@ -323,6 +331,16 @@ fn object(head: &str, n: u64) -> Option<Object> {
         }
     }
     Some(object)
+}
+
+/// An object whose fields do not fit into an address all at once.
+fn huge(rows: u64) -> Result<Object, String> {
+    let mut object = Object::new("Huge__c", "a02", (rows / 20).max(1));
+    object.add_all(&["@head", "Name string 80 required", "@audit"])?;
+    for number in 0..HUGE_FIELDS {
+        object.add(&format!("A_Name_As_Long_As_Names_May_Be_{number:03}__c string 40"))?;
+    }
+    Ok(object)
 }
 
 /// A custom object of 70 fields and a few rows.

@@ -31,11 +31,13 @@ pub struct DataSettings {
     pub days: u32,
     /// Whether `Everything__c` has fields of types that no client knows yet.
     pub unknown_types: bool,
+    /// Whether there is `Huge__c`, whose fields do not fit into an address all at once.
+    pub huge: bool,
 }
 
 impl Default for DataSettings {
     fn default() -> Self {
-        Self { objects: 0, days: 1000, unknown_types: false }
+        Self { objects: 0, days: 1000, unknown_types: false, huge: false }
     }
 }
 

@@ -112,5 +112,5 @@ fn case_02_a_host_that_is_not_there_is_no_fault_of_the_configuration_alone() {
     let host = json!({ "my_domain": "http://127.0.0.1:1/salesforce", "max_attempts": 1 });
     let check = org.job("check").set(host).run();
     assert_eq!(check.code, Some(1));
-    assert!(check.error().message.as_deref().unwrap_or_default().contains("cannot be reached"));
+    assert!(check.error().message.contains("cannot be reached"));
 }

@@ -99,7 +99,7 @@ fn case_05_an_object_that_cannot_be_described_is_left_out() {
     org.faults("[[script]]\npath = \"*/describe\"\ntimes = 0\naction = \"server_error\"\n");
     let failed = org.job("discover").set(json!({ "max_attempts": 2 })).run();
     assert_eq!(failed.code, Some(1));
-    assert!(failed.error().message.as_deref().unwrap_or_default().contains("cannot be described"));
+    assert!(failed.error().message.contains("cannot be described"));
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn case_18_a_job_that_somebody_aborted_is_told_of() {
     );
     let job = org.read(&["Lead", "Account"]).set(bulk());
     let read = job.run().failed();
-    let said = read.error_of("Lead").message.clone().unwrap_or_default();
+    let said = read.error_of("Lead").message.clone();
     assert!(said.contains("aborted"), "{said}");
     assert!(read.is_complete("Account") && !read.is_complete("Lead"));
     org.settings(json!({ "jobs": { "script": [] } }));

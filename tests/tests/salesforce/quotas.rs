@@ -42,7 +42,7 @@ fn case_25_a_used_up_quota_fails_with_the_state_of_what_was_read() {
     let read = job.run().failed();
     let error = read.error_of("Contact");
     assert_eq!(error.failure_type.as_deref(), Some("transient_error"));
-    assert!(error.message.as_deref().unwrap_or_default().contains("api_quota_percent"));
+    assert!(error.message.contains("api_quota_percent"));
     assert!(org.calls() <= 8, "{} calls", org.calls());
     rest(&org, &job, &read);
 }

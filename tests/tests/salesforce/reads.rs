@@ -135,7 +135,7 @@ fn case_20_counts_that_lie_are_found_out() {
     org.settings(json!({ "jobs": { "script": [{ "action": "miscount_total" }] } }));
     let read = job().run().failed();
     assert!(!read.is_complete("Lead"));
-    let said = read.error_of("Lead").message.clone().unwrap_or_default();
+    let said = read.error_of("Lead").message.clone();
     assert!(said.contains("1501 rows") && said.contains("1500"), "{said}");
     // What was not counted is not done: the next read has another job.
     org.settings(json!({ "jobs": { "script": [] } }));
@@ -145,7 +145,7 @@ fn case_20_counts_that_lie_are_found_out() {
 
 #[test]
 fn case_29_a_query_that_is_too_long_for_an_address_goes_in_a_body() {
-    let org = Salesforce::of_rows(400);
+    let org = Salesforce::with(400, "data.huge = true");
     let read = org.read(&["Huge__c"]).run().succeeded();
     complete(&org, &read, &["Huge__c"]);
     assert_eq!(org.requests_to("/services/data/v62.0/composite"), 1);

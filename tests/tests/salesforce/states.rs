@@ -87,7 +87,7 @@ fn case_12_a_state_that_is_not_understood_is_an_error_and_no_new_start() {
     for saved in [json!({ "slices": [{ "start": "soon", "end": "late" }] }), json!({ "x": 1 })] {
         let job = org.read(&["Group"]).state(state::of_stream("Group", saved));
         let read = job.run().failed();
-        let said = read.error_of("Group").message.clone().unwrap_or_default();
+        let said = read.error_of("Group").message.clone();
         assert!(said.contains("saved state"), "{said}");
     }
 }
