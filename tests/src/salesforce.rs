@@ -55,7 +55,7 @@ impl Salesforce {
 
     /// The setting that leads through a tap.
     pub fn through(&self, tap: &Tap) -> Value {
-        json!({ "my_domain": self.config_at(&tap.url())["my_domain"] })
+        json!({ "api_url": self.config_at(&tap.url())["api_url"] })
     }
 
     /// Logins since [`Bench::recount`].

@@ -14,6 +14,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 use url::Url;
 
 use super::{Jwt, TokenVersion};
@@ -393,6 +394,13 @@ impl OAuth {
                 return Err(error.into());
             }
             let wait = wait.unwrap_or_else(|| policy.delay(failed)).max(Duration::from_millis(1));
+            info!(
+                "{} Attempt {} of {} follows in {:.1} s.",
+                error.message(),
+                failed + 1,
+                policy.attempts,
+                wait.as_secs_f64()
+            );
             tokio::select! {
                 () = self.0.clock.sleep(wait) => {}
                 () = self.0.settings.shutdown.cancelled() => return Err(stopped().into()),

@@ -19,6 +19,8 @@ pub(super) struct Sent {
 pub(super) struct Tries {
     pub failed: u32,
     pub renewals: u32,
+    /// Web pages that came in place of data.
+    pub html: u32,
     pub started: Instant,
     /// Time spent waiting for budgets, which is not the request's fault.
     pub held_up: Duration,
@@ -26,7 +28,7 @@ pub(super) struct Tries {
 
 impl Tries {
     pub fn new() -> Self {
-        Tries { failed: 0, renewals: 0, started: Instant::now(), held_up: Duration::ZERO }
+        Tries { failed: 0, renewals: 0, html: 0, started: Instant::now(), held_up: Duration::ZERO }
     }
 
     /// Time spent on the attempts and the waits between them.

@@ -328,7 +328,8 @@ impl Client {
             };
             let error = broken_body(request, excerpt.as_ref(), &why);
             let html = excerpt.is_some_and(|r| r.body.trim_ascii_start().starts_with(b"<"));
-            if html && tries.failed + 1 >= HTML_ATTEMPTS {
+            tries.html += u32::from(html);
+            if tries.html >= HTML_ATTEMPTS {
                 return Err(error.into());
             }
             self.again(request, &mut tries, None, error).await?;

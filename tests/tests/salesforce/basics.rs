@@ -95,7 +95,7 @@ fn case_02_check_tells_what_is_wrong() {
     refused(&grant, &["invalid_grant", "Authenticate again"]);
     refused(&check().unset("refresh_token").run(), &["needs refresh_token"]);
     refused(&check().set(json!({ "client_id": "another" })).run(), &["invalid_client_id"]);
-    refused(&check().set(json!({ "my_domain": "http://acme.example" })).run(), &["https"]);
+    refused(&check().set(json!({ "api_url": "http://acme.example" })).run(), &["https"]);
     refused(&check().set(json!({ "start_date": "2021-02-30" })).run(), &["start_date"]);
     refused(&check().set(json!({ "include_streams": ["Nothing"] })).run(), &["no object"]);
 
@@ -109,7 +109,7 @@ fn case_02_check_tells_what_is_wrong() {
 #[test]
 fn case_02_a_host_that_is_not_there_is_no_fault_of_the_configuration_alone() {
     let org = Salesforce::of_rows(5);
-    let host = json!({ "my_domain": "http://127.0.0.1:1/salesforce", "max_attempts": 1 });
+    let host = json!({ "api_url": "http://127.0.0.1:1/salesforce", "max_attempts": 1 });
     let check = org.job("check").set(host).run();
     assert_eq!(check.code, Some(1));
     assert!(check.error().message.contains("cannot be reached"));

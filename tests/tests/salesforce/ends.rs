@@ -6,12 +6,10 @@ use std::time::Duration;
 use e2e::{Salesforce, rows, state};
 use serde_json::{Value, json};
 
-use crate::bulk;
-
 #[test]
 fn case_38_a_signal_ends_a_read_orderly() {
     let org = Salesforce::of_rows(22_000);
-    let job = org.read(&["Wide__c"]).set(bulk()).set(json!({ "bulk_page_size": 2_000 }));
+    let job = org.read(&["Wide__c"]).set(json!({ "bulk_page_size": 2_000 }));
     let mut running = job.spawn();
     running.until("\"RECORD\"");
     running.terminate();

@@ -25,7 +25,8 @@ fn complete(org: &Salesforce, reads: &[&Outcome], stream: &str) -> usize {
 
 /// A read of `Wide__c` by one job in pages of 4,000 rows.
 fn paged(org: &Salesforce) -> e2e::Job {
-    org.read(&["Wide__c"]).set(bulk()).set(json!({ "bulk_page_size": 4_000 }))
+    let settings = json!({ "bulk_from_rows": 2_500, "bulk_page_size": 4_000 });
+    org.read(&["Wide__c"]).set(settings)
 }
 
 /// Starts a read and kills it after the state that follows so many rows.

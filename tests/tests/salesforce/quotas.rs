@@ -22,7 +22,7 @@ fn scarce(policy: &str) -> (Salesforce, e2e::Job) {
     let org = Salesforce::with(6_000, "limits.api_max = 1000\nlimits.api_used = 895");
     let settings = json!({
         "on_quota": policy, "bulk_from_rows": 1_000_000, "stream_slice_step": "P100D",
-        "quota_poll_seconds": 1,
+        "quota_poll_seconds": 6,
     });
     let job = org.read(&["Contact"]).set(settings);
     (org, job)
@@ -56,7 +56,7 @@ fn case_25_a_used_up_quota_stops_orderly() {
     rest(&org, &job, &read);
 
     // A full refresh without its rest would be taken for the whole.
-    let (_, job) = scarce("stop");
+    let (_org, job) = scarce("stop");
     let full = job.full_refresh().set(json!({ "api_quota_percent": 89 })).run().failed();
     assert!(!full.is_complete("Contact"));
 }
