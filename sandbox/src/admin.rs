@@ -8,6 +8,7 @@ use crate::api::Reply;
 use crate::clock;
 use crate::counters::Counts;
 use crate::faults::Profile;
+use crate::journal::Entry;
 use crate::service::Shared;
 
 /// A handle to a running server's inside; the HTTP admin paths call the same methods.
@@ -26,9 +27,15 @@ impl Admin {
         self.shared.counters.snapshot()
     }
 
-    /// Sets all counters to zero.
+    /// Sets all counters to zero and empties the journal.
     pub fn reset_counters(&self) {
         self.shared.counters.reset();
+        self.shared.journal.reset();
+    }
+
+    /// The last requests, oldest first; some thousands at most.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.shared.journal.entries()
     }
 
     /// The virtual time, unix seconds.
@@ -118,6 +125,9 @@ fn command(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Result<Value
     match (method, path) {
         ("GET", "counters") => {
             serde_json::to_value(admin.counters()).map_err(|e| (500, e.to_string()))
+        }
+        ("GET", "journal") => {
+            serde_json::to_value(admin.journal()).map_err(|e| (500, e.to_string()))
         }
         ("POST", "reset-counters") => {
             admin.reset_counters();

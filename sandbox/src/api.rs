@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::faults::Fault;
 
 /// One request as an API sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call<'a> {
     /// HTTP method in capitals.
     pub method: &'a str,

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod counters;
 pub mod faults;
 mod hash;
+pub mod journal;
 mod limiter;
 mod listener;
 pub mod options;

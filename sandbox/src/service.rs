@@ -18,6 +18,7 @@ use crate::api::{self, Api, Call, Reply};
 use crate::clock::{self, Clock};
 use crate::counters::Counters;
 use crate::faults::{Fault, Faults};
+use crate::journal::Journal;
 use crate::limiter::Limiter;
 use crate::listener::ResetSwitch;
 use crate::options::Options;
@@ -33,6 +34,7 @@ pub struct Shared {
     pub apis: Vec<Mounted>,
     pub clock: Clock,
     pub counters: Counters,
+    pub journal: Journal,
     pub faults: Faults,
     pub options: Options,
     requests: AtomicU64,
@@ -53,6 +55,7 @@ impl Shared {
             apis: apis.into_iter().map(|api| Mounted { api, limiter: limiter() }).collect(),
             clock: Clock::new(options.clock_start),
             counters: Counters::default(),
+            journal: Journal::default(),
             faults: Faults::new(options.seed, options.faults.clone()),
             requests: AtomicU64::new(0),
             options,
@@ -159,6 +162,8 @@ async fn answer(shared: &Shared, request: &Incoming<'_>) -> Outcome {
         Outcome::Reset => None,
     };
     shared.counters.add(api.prefix(), &format!("/{}{}", api.prefix(), api.route(rest)), status);
+    let asked = if call.query.is_empty() { path } else { format!("{path}?{}", call.query) };
+    shared.journal.add(call.now_ms, call.method, &asked, call.body, status);
     outcome
 }
 

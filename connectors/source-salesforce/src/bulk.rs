@@ -265,8 +265,10 @@ impl Bulk<'_> {
             answer => answer?,
         };
         let header = |name: &str| answer.headers.get(name).and_then(|v| v.to_str().ok());
-        let expected: Option<u64> =
-            header("sforce-numberofrecords").and_then(|count| count.parse().ok());
+        let expected = header("sforce-numberofrecords").and_then(|count| count.parse().ok());
+        // Without it the answer is none of Salesforce's.
+        let expected: u64 =
+            expected.ok_or_else(|| Trouble::Broken("it does not say how many rows it has".into()))?;
         let next = header("sforce-locator").filter(|at| !at.is_empty() && *at != "null");
         let next = next.map(str::to_owned);
         let mut csv = Csv::open(answer.body, b',').await?;
@@ -274,23 +276,19 @@ impl Bulk<'_> {
         self.announce(job, at, next, found)?;
         csv.skip(self.rows_of(job, at)).await?;
         self.write(job, at, &mut csv).await?;
-        match expected {
-            Some(expected) if expected != csv.rows() => Err(Trouble::Broken(format!(
-                "it should have {expected} rows, but has {}",
-                csv.rows()
-            ))),
-            _ => {
-                self.progress.job(&job.id, |job| job.finish(at));
-                Ok(())
-            }
+        if expected != csv.rows() {
+            let why = format!("it should have {expected} rows, but has {}", csv.rows());
+            return Err(Trouble::Broken(why));
         }
+        self.progress.job(&job.id, |job| job.finish(at));
+        Ok(())
     }
 
     /// The names in the first row must be those of the fields that were selected.
-    fn compare_headers(&self, csv: &Csv, expected: Option<u64>, job: &Job) -> Result<(), Trouble> {
+    fn compare_headers(&self, csv: &Csv, expected: u64, job: &Job) -> Result<(), Trouble> {
         let fields = self.columns.bulk_fields();
         let has = csv.headers();
-        if has.len() == 0 && expected.unwrap_or(0) == 0 {
+        if has.len() == 0 && expected == 0 {
             return Ok(());
         }
         let is_same = has.len() == fields.len()

@@ -156,7 +156,8 @@ impl Columns {
             let is_number = matches!(*key, "latitude" | "longitude");
             let kind = if is_number { Kind::Number } else { Kind::Text };
             match field.as_deref().and_then(cell_of) {
-                Some(cell) => Member::cell(key, cell, convert(kind)),
+                // As REST gives them, whatever is made of other texts.
+                Some(cell) => Member::cell(key, cell, texts::cell(kind, false)),
                 None => Member::null(key),
             }
         };

@@ -75,20 +75,33 @@ pub fn connector_config(base: &str) -> Value {
     })
 }
 
-/// The settings of each login flow, for a configuration as [`connector_config`] makes it.
-pub fn login_flows() -> Vec<Value> {
-    let (user, key) = (auth::USERNAME, auth::PRIVATE_KEY);
-    vec![
-        json!({"auth_type": "Client", "refresh_token": auth::REFRESH_TOKEN}),
-        json!({"auth_type": "ClientCredentials"}),
-        json!({"auth_type": "JWT", "username": user, "private_key": key}),
-        json!({
-            "auth_type": "Password",
-            "username": user,
+/// The same for another `auth_type`: `Client`, `ClientCredentials`, `JWT` or `Password`. None for
+/// any other.
+pub fn connector_config_for(base: &str, auth_type: &str) -> Option<Value> {
+    let keys = match auth_type {
+        "Client" => json!({}),
+        "ClientCredentials" => json!({"refresh_token": null}),
+        "JWT" => json!({
+            "client_secret": null,
+            "refresh_token": null,
+            "username": auth::USERNAME,
+            "private_key": auth::PRIVATE_KEY,
+        }),
+        "Password" => json!({
+            "refresh_token": null,
+            "username": auth::USERNAME,
             "password": auth::PASSWORD,
             "security_token": auth::SECURITY_TOKEN,
         }),
-    ]
+        _ => return None,
+    };
+    let mut config = connector_config(base);
+    if let (Value::Object(config), Value::Object(keys)) = (&mut config, keys) {
+        config.extend(keys);
+        config.insert("auth_type".to_owned(), auth_type.into());
+        config.retain(|_, value| !value.is_null());
+    }
+    Some(config)
 }
 
 impl Salesforce {
@@ -133,8 +146,9 @@ impl Salesforce {
         serde_json::to_value(&**settings).map_err(|e| e.to_string())
     }
 
-    /// What happens to logins and sessions by a hand other than the client's.
-    fn event(&self, body: &Value) -> Result<Value, String> {
+    /// What happens to logins and sessions by a hand other than the client's, and what a test may
+    /// want to know of them and of the jobs.
+    fn event(&self, body: &Value, now: i64) -> Result<Value, String> {
         match body["type"].as_str() {
             Some("expire_sessions") => Ok(json!({"ended": self.logins.expire_all()})),
             Some("revoke") => {
@@ -143,9 +157,10 @@ impl Salesforce {
             }
             Some("authorize") => Ok(json!({"refresh_token": self.logins.authorize()})),
             Some("refresh_token") => Ok(json!({"refresh_token": self.logins.refresh_token()})),
-            _ => {
-                Err("`type` must be expire_sessions, revoke, authorize or refresh_token".to_owned())
-            }
+            // The clock of changes has whole seconds; jobs end between them.
+            Some("jobs") => Ok(json!({"jobs": self.jobs.history(now * 1000 + 999)})),
+            _ => Err("`type` must be expire_sessions, revoke, authorize, refresh_token or jobs"
+                .to_owned()),
         }
     }
 }
@@ -177,7 +192,7 @@ impl Api for Salesforce {
     fn change(&self, action: &str, body: &Value, now: i64) -> Result<Value, String> {
         match action {
             "settings" => self.change_settings(body, now),
-            "event" => self.event(body),
+            "event" => self.event(body, now),
             _ => changes::run(self, action, body, now),
         }
     }

@@ -79,7 +79,7 @@ impl Org {
 pub fn place(index: u64, rows: u64) -> u64 {
     let block = index - index % BLOCK;
     let length = BLOCK.min(rows - block);
-    let step = STEPS.iter().find(|p| length % **p != 0).unwrap_or(&STEPS[0]);
+    let step = STEPS.iter().find(|p| !length.is_multiple_of(**p)).unwrap_or(&STEPS[0]);
     block + (step * (index - block) + length / 3) % length
 }
 

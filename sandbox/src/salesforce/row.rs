@@ -94,9 +94,9 @@ impl<'a> Row<'a> {
         match field.role {
             Role::Stamp => Some(self.stamp()),
             // Automation that runs after the user's change moves the stamp alone.
-            Role::Modified => {
-                Some(self.stamp() - if luck % 4 == 0 { (luck >> 8) as i64 & 511 } else { 0 })
-            }
+            Role::Modified => Some(
+                self.stamp() - if luck.is_multiple_of(4) { (luck >> 8) as i64 & 511 } else { 0 },
+            ),
             Role::Created => Some(match self.patch.and_then(|p| p.created) {
                 Some(created) => created,
                 None => self.first_stamp() - 600 - hash::below(luck, 30 * 86_400) as i64,
@@ -148,7 +148,7 @@ impl<'a> Row<'a> {
         let luck = hash::join(self.salt, field.salt);
         if field.role == Role::Master {
             // Every other deleted row lost a merge to its predecessor.
-            let lost = self.is_deleted() && self.index > 0 && luck % 2 == 0;
+            let lost = self.is_deleted() && self.index > 0 && luck.is_multiple_of(2);
             if lost {
                 ids::write(&self.object.prefix, self.index - 1, out);
             }
