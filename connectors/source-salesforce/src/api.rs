@@ -30,6 +30,8 @@ pub const COMPOSITE: usize = 25;
 /// Queries at a time whose first answer may take long; an org allows 25 requests of more than
 /// 20 seconds for all that use it (docs "API Request Limits and Allocations").
 const LONG_QUERIES: usize = 10;
+/// Pages of REST queries in memory at a time.
+const PAGES: usize = 10;
 /// Pages of Bulk results that are read at a time.
 const DOWNLOADS: usize = 8;
 
@@ -112,7 +114,7 @@ impl Api {
             .budgets(Budgets::new(Budget::unlimited("Salesforce")))
             .gate(quota.clone())
             .policy(policy)
-            .workers(config.workers())
+            .workers(config.workers().min(PAGES))
             .build();
         let jobs = config.max_concurrent_jobs.unwrap_or(20).max(1) as usize;
         Ok(Api {
@@ -383,6 +385,12 @@ pub fn is_timeout(failure: &Failure) -> bool {
 /// Whether a selected field has gone, or is hidden from the user.
 pub fn is_field_gone(failure: &Failure) -> bool {
     failure.is_code("INVALID_FIELD")
+}
+
+/// Whether a field cannot be filtered by, whatever the catalog says of it.
+pub fn is_filter_refused(failure: &Failure) -> bool {
+    let said = failure.api.message.as_deref().unwrap_or_default();
+    is_field_gone(failure) && said.contains("can not be filtered")
 }
 
 /// Whether a query's place is no longer known, so that it has to be asked anew.

@@ -267,8 +267,8 @@ impl Bulk<'_> {
         let header = |name: &str| answer.headers.get(name).and_then(|v| v.to_str().ok());
         let expected = header("sforce-numberofrecords").and_then(|count| count.parse().ok());
         // Without it the answer is none of Salesforce's.
-        let expected: u64 =
-            expected.ok_or_else(|| Trouble::Broken("it does not say how many rows it has".into()))?;
+        let expected: u64 = expected
+            .ok_or_else(|| Trouble::Broken("it does not say how many rows it has".into()))?;
         let next = header("sforce-locator").filter(|at| !at.is_empty() && *at != "null");
         let next = next.map(str::to_owned);
         let mut csv = Csv::open(answer.body, b',').await?;

@@ -105,25 +105,28 @@ impl Kind {
 
     /// The JSON schema of values.
     fn schema(self) -> Value {
-        let members = |members: &[(&str, &str)]| {
+        let typed = |name: &str| ("type", Value::from(vec![name, "null"]));
+        let formatted = |name: &str| object([typed("string"), ("format", name.into())]);
+        let compound = |members: &[(&str, &str)]| {
             let member = |key: &str| {
                 let is_number = matches!(key, "latitude" | "longitude");
-                json!({ "type": ["null", if is_number { "number" } else { "string" }] })
+                let name = if is_number { "number" } else { "string" };
+                object([("type", Value::from(vec!["null", name]))])
             };
             let members: Map<String, Value> =
                 members.iter().map(|(key, _)| ((*key).to_owned(), member(key))).collect();
-            json!({ "type": ["object", "null"], "properties": members })
+            object([typed("object"), ("properties", members.into())])
         };
         match self {
-            Kind::Text => json!({ "type": ["string", "null"] }),
-            Kind::Integer => json!({ "type": ["integer", "null"] }),
-            Kind::Number => json!({ "type": ["number", "null"] }),
-            Kind::Boolean => json!({ "type": ["boolean", "null"] }),
-            Kind::Date => json!({ "type": ["string", "null"], "format": "date" }),
-            Kind::DateTime => json!({ "type": ["string", "null"], "format": "date-time" }),
-            Kind::Base64 => json!({ "type": ["string", "null"], "format": "base64" }),
-            Kind::Address => members(&ADDRESS),
-            Kind::Location => members(&LOCATION),
+            Kind::Text => object([typed("string")]),
+            Kind::Integer => object([typed("integer")]),
+            Kind::Number => object([typed("number")]),
+            Kind::Boolean => object([typed("boolean")]),
+            Kind::Date => formatted("date"),
+            Kind::DateTime => formatted("date-time"),
+            Kind::Base64 => formatted("base64"),
+            Kind::Address => compound(&ADDRESS),
+            Kind::Location => compound(&LOCATION),
         }
     }
 
@@ -131,6 +134,13 @@ impl Kind {
     pub fn is_compound(self) -> bool {
         matches!(self, Kind::Address | Kind::Location)
     }
+}
+
+/// An object that takes no more memory than it needs: an org has some ten thousand fields.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let mut object = Map::with_capacity(N);
+    object.extend(members.map(|(key, value)| (key.to_owned(), value)));
+    Value::Object(object)
 }
 
 /// Whether Bulk jobs can select a field of this type, or what it is made of (docs "Query Jobs",
@@ -142,12 +152,11 @@ pub fn is_in_bulk(field: &Field) -> bool {
 }
 
 /// The schema of an object's rows.
-pub fn schema(object: &Describe) -> Value {
-    let properties: Map<String, Value> = object
-        .fields
-        .iter()
-        .map(|field| (field.name.clone(), Kind::of(&object.name, field).schema()))
-        .collect();
+pub fn schema(describe: &Describe) -> Value {
+    let mut properties = Map::with_capacity(describe.fields.len());
+    for field in &describe.fields {
+        properties.insert(field.name.clone(), Kind::of(&describe.name, field).schema());
+    }
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "type": "object",

@@ -90,8 +90,10 @@ impl Removed<'_> {
                 .records()
                 .filter_map(|row| cdk::json::plain(cdk::json::fields(row, ["Id"])[0]?));
             known.extend(ids);
-            if let Some(link) = &rows.next {
-                next = Some(self.api.more(link).await?);
+            let link = rows.next.clone();
+            drop(rows);
+            if let Some(link) = link {
+                next = Some(self.api.more(&link).await?);
             }
         }
         let mut batch = self.reading.batch();

@@ -18,8 +18,8 @@ pub struct Written {
     pub recent: Option<i64>,
 }
 
-/// Writes the rows of a query from its first page on; the next page is asked for while one is
-/// written.
+/// Writes the rows of a query from its first page on. A page is let go of before the next one
+/// is asked for: pages in memory are counted, and whoever holds one must not wait for another.
 ///
 /// # Errors
 /// As [`Api::more`]; also when a record is not one.
@@ -34,15 +34,12 @@ pub async fn write_all(
     let mut page = Some(first);
     while let Some(rows) = page.take() {
         reading.keep_going()?;
-        let next = async {
-            match &rows.next {
-                Some(next) => api.more(next).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        let (next, wrote) = futures::join!(next, write_page(reading, columns, &rows, &mut newest));
-        written.rows += wrote?;
-        page = next?;
+        written.rows += write_page(reading, columns, &rows, &mut newest).await?;
+        let next = rows.next.clone();
+        drop(rows);
+        if let Some(next) = next {
+            page = Some(api.more(&next).await?);
+        }
     }
     written.recent = millis(&newest);
     Ok(written)

@@ -197,7 +197,10 @@ fn unusable(what: &str, why: &dyn std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::window::windows;
 
     fn incremental(state: &str, start: &str) -> Progress {
         let state: StreamState = serde_json::from_str(state).unwrap();
@@ -261,5 +264,40 @@ mod tests {
         let again = Progress::full(Some(&state)).unwrap();
         assert_eq!(again.known().jobs.len(), 1);
         assert_eq!(again.state(), state);
+    }
+
+    proptest! {
+        /// However often a read breaks off between windows, the next ones read what is left of
+        /// the range, and states carry over what was done.
+        #[test]
+        fn nothing_is_left_out(
+            runs in prop::collection::vec((0usize..6, 1i64..40_000), 1..8),
+            step in 1_000i64..400_000,
+            lookback in 0i64..20_000,
+        ) {
+            let start = 1_700_000_000_000;
+            let mut state: Option<StreamState> = None;
+            let mut covered = SpanSet::default();
+            let mut to = start;
+            for (finished, later) in runs {
+                to += later;
+                let progress = Progress::incremental(state.as_ref(), start).unwrap();
+                let done = progress.known().done.clone();
+                let left = windows(&done, start, to, lookback, Some(step));
+                for span in left.into_iter().take(finished) {
+                    progress.known().finish(span.into(), Some(span.start));
+                    covered.insert(span);
+                }
+                let done = progress.known().done.clone();
+                prop_assert_eq!(done.spans(), covered.spans());
+                state = Some(progress.state());
+            }
+            let progress = Progress::incremental(state.as_ref(), start).unwrap();
+            let done = progress.known().done.clone();
+            for span in windows(&done, start, to, 0, None) {
+                covered.insert(span);
+            }
+            prop_assert_eq!(covered.spans(), [Span::new(start, to)]);
+        }
     }
 }

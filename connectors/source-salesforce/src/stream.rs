@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 use tracing::{info, warn};
 
-use crate::api::{Api, Rows, is_field_gone, is_place_lost, is_timeout};
+use crate::api::{Api, Rows, is_field_gone, is_filter_refused, is_place_lost, is_timeout};
 use crate::bulk::{Bulk, Ended};
 use crate::columns::{Choice, Columns};
 use crate::config::{Config, OnQuota};
@@ -87,8 +87,13 @@ impl ObjectStream {
         if !reading.is_incremental() && reading.state().is_some_and(|s| s.is_complete_sentinel()) {
             return Ok(StreamState::complete_sentinel());
         }
-        let run = Run::new(self, reading).await?;
-        let ended = run.read().await;
+        let mut run = Run::new(self, reading, false).await?;
+        let mut ended = run.read().await;
+        if ended.as_ref().is_err_and(is_filter_refused) && !run.has_described() {
+            // Another cursor, or none: its describe tells.
+            run = Run::new(self, reading, true).await?;
+            ended = run.read().await;
+        }
         if run.progress.has_state() {
             reading.progress(|| run.progress.state()).await;
         }
@@ -119,11 +124,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn new(stream: &'a ObjectStream, reading: &'a Reading) -> Result<Self, Failure> {
+    /// What the catalog says of the object is enough to begin with; `anew` asks what it is.
+    async fn new(
+        stream: &'a ObjectStream,
+        reading: &'a Reading,
+        anew: bool,
+    ) -> Result<Self, Failure> {
         let shared = stream.shared.as_ref();
         let described = OnceCell::new();
         let properties = reading.configured().stream.json_schema.get("properties");
-        let selected = properties.and_then(|p| p.as_object()).filter(|p| !p.is_empty());
+        let selected = properties.and_then(|p| p.as_object());
+        let selected = selected.filter(|properties| !anew && !properties.is_empty());
         let is_filtered = is_filtered_by_cursor(&stream.name);
         let cursor = match selected {
             // What discover said is known already.
@@ -295,7 +306,11 @@ impl<'a> Run<'a> {
     /// The first page of a window's rows. A field that has gone is left out.
     async fn first_page(&self, window: Window) -> Result<Rows, Failure> {
         match self.shared.api.query(&self.rest_query(window).await).await {
-            Err(failure) if is_field_gone(&failure) && !self.has_described() => {
+            Err(failure)
+                if is_field_gone(&failure)
+                    && !is_filter_refused(&failure)
+                    && !self.has_described() =>
+            {
                 self.describe_columns().await?;
                 self.shared.api.query(&self.rest_query(window).await).await
             }
