@@ -373,9 +373,12 @@ impl OAuth {
                     return Err(refused(&response).into());
                 }
                 Ok(response) => {
-                    let wait = response
+                    let told = response
                         .header("retry-after")
                         .and_then(|v| retry_after(v, self.0.clock.now()));
+                    // What passes takes a moment; who asks at once is refused for the same reason.
+                    let moment = || Duration::from_secs_f64(1.0 + fastrand::f64());
+                    let wait = told.or_else(|| self.is_passing(&response).then(moment));
                     (unusable(&response, ""), wait)
                 }
                 Err(Broken::Refused(why)) => {
@@ -409,11 +412,12 @@ impl OAuth {
     }
 
     fn worth_retrying(&self, response: &Response) -> bool {
-        let is_passing = || {
-            let said = common_error(response).message.unwrap_or_default().to_lowercase();
-            self.0.settings.passing.iter().any(|words| said.contains(&words.to_lowercase()))
-        };
-        matches!(response.status, 200 | 408 | 429 | 500..=599) || is_passing()
+        matches!(response.status, 200 | 408 | 429 | 500..=599) || self.is_passing(response)
+    }
+
+    fn is_passing(&self, response: &Response) -> bool {
+        let said = common_error(response).message.unwrap_or_default().to_lowercase();
+        self.0.settings.passing.iter().any(|words| said.contains(&words.to_lowercase()))
     }
 
     fn request(&self, grant: &Grant) -> Result<Request, Failure> {

@@ -168,7 +168,9 @@ impl Api {
     /// # Errors
     /// As [`Client::send`].
     pub async fn describe(&self, object: &str) -> Result<Describe, Failure> {
-        self.client.json(&self.describe_request(object)).await
+        let mut describe: Describe = self.client.json(&self.describe_request(object)).await?;
+        describe.fields.shrink_to_fit();
+        Ok(describe)
     }
 
     /// The same as Salesforce wrote it, as one record.

@@ -40,10 +40,11 @@ pub async fn catalog(api: &Api, config: &Config) -> Result<Catalog> {
     let described =
         if is_dear { by_composite(api, &names).await } else { one_by_one(api, &names).await };
     let mut failed: Vec<Failure> = Vec::new();
-    let mut streams = Vec::new();
+    let mut streams = Vec::with_capacity(names.len() + 1);
     for (name, described) in names.iter().zip(described) {
         match described {
-            Ok(stream) => streams.push(stream),
+            // Made last: what the answers took is free again by then.
+            Ok(describe) => streams.push(definition(&describe)),
             Err(failure) => {
                 warn!(
                     "{name} is left out, since it cannot be described: {}",
@@ -66,9 +67,9 @@ pub async fn catalog(api: &Api, config: &Config) -> Result<Catalog> {
     Ok(Catalog::new(streams))
 }
 
-async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure>> {
+async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Describe, Failure>> {
     futures::stream::iter(0..names.len())
-        .map(|number| async move { Ok(definition(&api.describe(&names[number]).await?)) })
+        .map(|number| api.describe(&names[number]))
         .buffered(PARALLEL)
         .collect()
         .await
@@ -76,15 +77,15 @@ async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure>>
 
 /// Where requests are scarce: many describes for one. What that does not bring is asked for
 /// by itself.
-async fn by_composite(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure>> {
+async fn by_composite(api: &Api, names: &[String]) -> Vec<Result<Describe, Failure>> {
     let mut all = Vec::new();
     for part in names.chunks(COMPOSITE) {
         let found = api.describe_many(part).await;
         let mut found = found.unwrap_or_default().into_iter();
         for name in part {
             all.push(match found.next().flatten() {
-                Some(describe) => Ok(definition(&describe)),
-                None => api.describe(name).await.map(|describe| definition(&describe)),
+                Some(describe) => Ok(describe),
+                None => api.describe(name).await,
             });
         }
     }
