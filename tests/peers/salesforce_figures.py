@@ -129,8 +129,8 @@ def late(options: argparse.Namespace, folder: Path, problems: list[str]) -> Any:
         results.append(late_run(options, folder, our_salesforce, *late_point(number)))
     if not options.no_peer:
         for _ in range(options.peer_runs):
-            results.append(late_run(options, folder, airbyte_salesforce, RECIPE_STEP, RECIPE_JOB, RECIPE_AFTER_MS))
-    header = ["connector", "step", "job", "fails after ms", "jobs", "failed", "records", "distinct", "missing", "wall s"]
+            results.append(late_run(options, folder, airbyte_salesforce, RECIPE_STEP, [RECIPE_JOB], RECIPE_AFTER_MS))
+    header = ["connector", "step", "jobs to fail", "after ms", "jobs", "failed", "records", "distinct", "missing", "wall s"]
     print_table(f"{LATE_ROWS:,} rows, one Bulk job fails late", header, [list(result.values()) for result in results])
     ours = [result for result in results if result["connector"] == "tributary"]
     lost = [result for result in ours if result["missing"]]
@@ -141,29 +141,31 @@ def late(options: argparse.Namespace, folder: Path, problems: list[str]) -> Any:
     return results
 
 
-def late_point(number: int) -> tuple[str | None, int, int]:
-    """Step, job and time of our run of that number.
+def late_point(number: int) -> tuple[str | None, list[int], int]:
+    """Step, jobs and time of our run of that number.
 
-    The recipe itself comes every fifth time; otherwise the step is left to the connector, which
-    makes few jobs: the first, second or third fails, sooner or later.
+    The recipe itself comes every fifth time, with Bulk asked for, since its windows are small
+    enough for REST; otherwise the step is left to the connector, which makes few jobs: the first
+    one, two or three fail, sooner or later.
     """
     if number % 5 == 4:
-        return RECIPE_STEP, 1 + 12 * number % 88, 2000 + 1500 * number % RECIPE_AFTER_MS
-    return None, 1 + number % 3, 300 + 400 * number
+        return RECIPE_STEP, [1 + 12 * number % 88], 2000 + 1500 * number % RECIPE_AFTER_MS
+    return None, list(range(1, 2 + number % 3)), 300 + 400 * number
 
 
 def late_run(
-    options: argparse.Namespace, folder: Path, make: Callable[..., Connector], step: str | None, job: int, after_ms: int
+    options: argparse.Namespace, folder: Path, make: Callable[..., Connector], step: str | None, failing: list[int], after_ms: int
 ) -> dict[str, Any]:
-    settings = f"data.days = {LATE_DAYS}\njobs.delay_ms = {JOB_MS}\njobs.script = [{{ job = {job}, action = 'fail', after_ms = {after_ms} }}]"
+    scripts = [f"{{ job = {job}, action = 'fail', after_ms = {after_ms} }}" for job in failing]
+    settings = f"data.days = {LATE_DAYS}\njobs.delay_ms = {JOB_MS}\njobs.script = [{', '.join(scripts)}]"
     with Sandbox(rows=LATE_ROWS, seed=options.seed, salesforce=settings) as sandbox:
         connector = make(sandbox) if make is airbyte_salesforce else make()
         start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - LATE_DAYS * 86_400 - 86_400))
-        config = {"start_date": start, **({"stream_slice_step": step} if step else {})}
+        config = {"start_date": start, **({"stream_slice_step": step, "force_use_bulk_api": True} if step else {})}
         run, rows, _ = read(connector, sandbox, folder, "incremental", ids=True, **config)
         made = jobs(sandbox)
     return {
-        "connector": connector.name, "step": step or "own", "job": job, "after_ms": after_ms, "jobs": len(made),
+        "connector": connector.name, "step": step or "own", "jobs_to_fail": " ".join(map(str, failing)), "after_ms": after_ms, "jobs": len(made),
         "failed": sum(job["state"] == "Failed" for job in made), "records": rows.records, "distinct": len(rows.ids),
         "missing": LATE_ROWS - len(rows.ids), "wall_s": round(run.wall_s, 1),
     }

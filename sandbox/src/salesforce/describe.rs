@@ -1,5 +1,6 @@
 //! The global describe and the describe of one object.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::kind::Kind;
@@ -21,10 +22,8 @@ pub fn basic(object: &Object, version: &str) -> Value {
 }
 
 /// The body of `/sobjects/{object}/describe`.
-pub fn object(object: &Object, settings: &Settings, version: &str) -> Value {
+pub fn object(object: &Object, settings: &Settings, version: &str) -> Vec<u8> {
     let mut body = head(object, version);
-    let seen = object.fields.iter().filter(|f| !settings.hides(&object.name, Some(&f.name)));
-    let fields: Vec<Value> = seen.map(|f| field(object, f)).collect();
     let rest = json!({
         "actionOverrides": [],
         "childRelationships": [],
@@ -32,7 +31,6 @@ pub fn object(object: &Object, settings: &Settings, version: &str) -> Value {
         "defaultImplementation": null,
         "extendedBy": null,
         "extendsInterfaces": null,
-        "fields": fields,
         "implementedBy": null,
         "implementsInterfaces": null,
         "listviewable": null,
@@ -51,7 +49,19 @@ pub fn object(object: &Object, settings: &Settings, version: &str) -> Value {
     if let Value::Object(rest) = rest {
         body.extend(rest);
     }
-    Value::Object(body)
+    // The fields are most of the body; as a tree they would be slow.
+    let mut out = Value::Object(body).to_string().into_bytes();
+    out.pop();
+    out.extend_from_slice(b",\"fields\":[");
+    let seen = object.fields.iter().filter(|f| !settings.hides(&object.name, Some(&f.name)));
+    for (at, one) in seen.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        field(object, one, &mut out);
+    }
+    out.extend_from_slice(b"]}");
+    out
 }
 
 fn plural(name: &str) -> String {
@@ -105,7 +115,81 @@ pub fn replicateable(object: &Object) -> bool {
     object.queryable && object.deleted.is_some()
 }
 
-fn field(object: &Object, field: &Field) -> Value {
+/// A value of a picklist.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pick {
+    active: bool,
+    default_value: bool,
+    label: &'static str,
+    valid_for: (),
+    value: &'static str,
+}
+
+/// A field as describe has it, written without a tree: objects have many.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Described<'a> {
+    aggregatable: bool,
+    ai_prediction_field: bool,
+    auto_number: bool,
+    byte_length: u32,
+    calculated: bool,
+    calculated_formula: Option<&'a str>,
+    cascade_delete: bool,
+    case_sensitive: bool,
+    compound_field_name: Option<&'a str>,
+    controller_name: (),
+    createable: bool,
+    custom: bool,
+    default_value: Option<bool>,
+    default_value_formula: (),
+    defaulted_on_create: bool,
+    dependent_picklist: bool,
+    deprecated_and_hidden: bool,
+    digits: u32,
+    display_location_in_decimal: bool,
+    encrypted: bool,
+    external_id: bool,
+    extra_type_info: (),
+    filterable: bool,
+    filtered_lookup_info: (),
+    formula_treat_null_number_as_zero: bool,
+    groupable: bool,
+    high_scale_number: bool,
+    html_formatted: bool,
+    id_lookup: bool,
+    inline_help_text: (),
+    label: &'a str,
+    length: u32,
+    mask: Option<&'a str>,
+    mask_type: Option<&'a str>,
+    name: &'a str,
+    name_field: bool,
+    name_pointing: bool,
+    nillable: bool,
+    permissionable: bool,
+    picklist_values: &'a [Pick],
+    polymorphic_foreign_key: bool,
+    precision: u32,
+    query_by_distance: bool,
+    reference_target_field: (),
+    reference_to: &'a [String],
+    relationship_name: Option<&'a str>,
+    relationship_order: (),
+    restricted_delete: bool,
+    restricted_picklist: bool,
+    scale: u32,
+    search_prefilterable: bool,
+    soap_type: &'a str,
+    sortable: bool,
+    r#type: &'a str,
+    unique: bool,
+    updateable: bool,
+    write_requires_master_read: bool,
+}
+
+fn field(object: &Object, field: &Field, out: &mut Vec<u8>) {
     let kind = field.kind;
     let is_text = !kind.is_bare() && !matches!(kind, Kind::Date | Kind::Datetime | Kind::Time);
     let length = match kind {
@@ -114,76 +198,76 @@ fn field(object: &Object, field: &Field) -> Value {
         _ => 0,
     };
     let is_system = field.role != Role::Plain;
-    let picks: Vec<Value> = if matches!(kind, Kind::Picklist | Kind::Multipicklist) {
-        let pick = |value: &&str| json!({"active": true, "defaultValue": false, "label": value, "validFor": null, "value": value});
-        PICKLIST.iter().map(pick).collect()
-    } else {
-        Vec::new()
-    };
+    let picks = PICKLIST.map(|value| Pick {
+        active: true,
+        default_value: false,
+        label: value,
+        valid_for: (),
+        value,
+    });
+    let has_picks = matches!(kind, Kind::Picklist | Kind::Multipicklist);
+    let picks = if has_picks { &picks[..] } else { &[] };
     let changeable = !is_system && !field.formula && !kind.is_compound();
-    let mut body = json!({
-        "aggregatable": field.filterable,
-        "aiPredictionField": false,
-        "autoNumber": field.name.starts_with("AutoNumber") || field.name == "CaseNumber",
-        "byteLength": length * 3,
-        "calculated": field.formula,
-        "calculatedFormula": field.formula.then_some("1 + 1"),
-        "cascadeDelete": false,
-        "caseSensitive": false,
-        "compoundFieldName": field.part_of,
-        "controllerName": null,
-        "createable": changeable,
-        "custom": field.name.ends_with("__c") || field.name.ends_with("__s"),
-        "defaultValue": (kind == Kind::Boolean).then_some(false),
-        "defaultValueFormula": null,
-        "defaultedOnCreate": is_system,
-        "dependentPicklist": false,
-        "deprecatedAndHidden": false,
-        "digits": if kind == Kind::Int { field.length } else { 0 },
-        "displayLocationInDecimal": kind == Kind::Location,
-        "encrypted": kind == Kind::Encrypted,
-        "externalId": false,
-        "extraTypeInfo": null,
-        "filterable": field.filterable,
-        "filteredLookupInfo": null,
-        "formulaTreatNullNumberAsZero": false,
-        "groupable": field.filterable && !kind.is_number(),
-        "highScaleNumber": false,
-        "htmlFormatted": field.name.starts_with("Html"),
-    });
-    let rest = json!({
-        "idLookup": field.role == Role::Id,
-        "inlineHelpText": null,
-        "label": field.name.trim_end_matches("__c"),
-        "length": length,
-        "mask": (kind == Kind::Encrypted).then_some("asterisk"),
-        "maskType": (kind == Kind::Encrypted).then_some("all"),
-        "name": field.name,
-        "nameField": field.name == "Name",
-        "namePointing": false,
-        "nillable": !field.required,
-        "permissionable": changeable && !field.required,
-        "picklistValues": picks,
-        "polymorphicForeignKey": false,
-        "precision": field.precision,
-        "queryByDistance": kind == Kind::Location,
-        "referenceTargetField": null,
-        "referenceTo": field.target.iter().collect::<Vec<_>>(),
-        "relationshipName": field.target.as_ref().map(|_| field.name.trim_end_matches("Id").trim_end_matches("__c")),
-        "relationshipOrder": null,
-        "restrictedDelete": false,
-        "restrictedPicklist": false,
-        "scale": field.scale,
-        "searchPrefilterable": false,
-        "soapType": kind.soap(),
-        "sortable": field.sortable,
-        "type": kind.name(),
-        "unique": false,
-        "updateable": changeable && object.stamp.is_some(),
-        "writeRequiresMasterRead": false,
-    });
-    if let (Value::Object(body), Value::Object(rest)) = (&mut body, rest) {
-        body.extend(rest);
-    }
-    body
+    let relationship = field.name.trim_end_matches("Id").trim_end_matches("__c");
+    let described = Described {
+        aggregatable: field.filterable,
+        ai_prediction_field: false,
+        auto_number: field.name.starts_with("AutoNumber") || field.name == "CaseNumber",
+        byte_length: length * 3,
+        calculated: field.formula,
+        calculated_formula: field.formula.then_some("1 + 1"),
+        cascade_delete: false,
+        case_sensitive: false,
+        compound_field_name: field.part_of.as_deref(),
+        controller_name: (),
+        createable: changeable,
+        custom: field.name.ends_with("__c") || field.name.ends_with("__s"),
+        default_value: (kind == Kind::Boolean).then_some(false),
+        default_value_formula: (),
+        defaulted_on_create: is_system,
+        dependent_picklist: false,
+        deprecated_and_hidden: false,
+        digits: if kind == Kind::Int { field.length } else { 0 },
+        display_location_in_decimal: kind == Kind::Location,
+        encrypted: kind == Kind::Encrypted,
+        external_id: false,
+        extra_type_info: (),
+        filterable: field.filterable,
+        filtered_lookup_info: (),
+        formula_treat_null_number_as_zero: false,
+        groupable: field.filterable && !kind.is_number(),
+        high_scale_number: false,
+        html_formatted: field.name.starts_with("Html"),
+        id_lookup: field.role == Role::Id,
+        inline_help_text: (),
+        label: field.name.trim_end_matches("__c"),
+        length,
+        mask: (kind == Kind::Encrypted).then_some("asterisk"),
+        mask_type: (kind == Kind::Encrypted).then_some("all"),
+        name: &field.name,
+        name_field: field.name == "Name",
+        name_pointing: false,
+        nillable: !field.required,
+        permissionable: changeable && !field.required,
+        picklist_values: picks,
+        polymorphic_foreign_key: false,
+        precision: field.precision,
+        query_by_distance: kind == Kind::Location,
+        reference_target_field: (),
+        reference_to: field.target.as_slice(),
+        relationship_name: field.target.as_ref().map(|_| relationship),
+        relationship_order: (),
+        restricted_delete: false,
+        restricted_picklist: false,
+        scale: field.scale,
+        search_prefilterable: false,
+        soap_type: kind.soap(),
+        sortable: field.sortable,
+        r#type: kind.name(),
+        unique: false,
+        updateable: changeable && object.stamp.is_some(),
+        write_requires_master_read: false,
+    };
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(out, &described);
 }

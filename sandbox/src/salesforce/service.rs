@@ -238,7 +238,7 @@ impl<'a> Request<'a> {
             return Ok(Reply { status: 304, ..Reply::default() });
         }
         let object = &self.api.org.objects[index];
-        let mut reply = json_reply(&describe::object(object, self.settings, self.version));
+        let mut reply = bytes_reply(describe::object(object, self.settings, self.version));
         reply.headers.push(("last-modified", crate::clock::http_date(changed)));
         Ok(reply)
     }

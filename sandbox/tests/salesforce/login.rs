@@ -154,3 +154,19 @@ fn wrong_credentials() {
     assert_eq!(client.refresh(Some("nonsense")).1["error"], "invalid_grant");
     assert_eq!(client.token_call(TOKEN, &[]).1["error"], "unsupported_grant_type");
 }
+
+#[test]
+fn a_client_behind_a_proxy_is_sent_to_the_orgs_domain() {
+    let client = Client::stranger(10, "");
+    let config = config("ClientCredentials");
+    let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        text("client_id"),
+        text("client_secret")
+    );
+    let login = |host: &str| client.send("POST", TOKEN, &[("host", host)], form.as_bytes()).json();
+    assert_eq!(login("acme.my.salesforce.com")["instance_url"], "https://acme.my.salesforce.com");
+    assert_eq!(login("login.salesforce.com")["error"], "invalid_grant");
+    assert_eq!(login("127.0.0.1:8700")["instance_url"], BASE);
+}
