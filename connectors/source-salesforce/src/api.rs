@@ -33,7 +33,7 @@ const LONG_QUERIES: usize = 10;
 /// Pages of REST queries in memory at a time.
 const PAGES: usize = 10;
 /// Pages of Bulk results that are read at a time.
-const DOWNLOADS: usize = 8;
+const DOWNLOADS: usize = 4;
 
 /// The API of one org. Clones share connections, login and quotas.
 #[derive(Clone)]

@@ -374,7 +374,8 @@ mod tests {
 
     #[test]
     fn the_built_in_objects_are_sound() {
-        let objects = objects(1000, 50, true).expect("valid");
+        let data = DataSettings { objects: 50, unknown_types: true, ..DataSettings::default() };
+        let objects = objects(1000, &data).expect("valid");
         assert_eq!(objects.len(), 50);
         let mut prefixes: Vec<&str> = objects.iter().map(|o| o.prefix.as_str()).collect();
         prefixes.sort_unstable();
