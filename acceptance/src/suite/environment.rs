@@ -44,20 +44,16 @@ pub fn trials<'a>(
 fn confined(desk: &mut Desk<'_>, reading: &Reading<'_>, whole: &Read) -> Result<(), Trouble> {
     // Programs of a private home cannot be run by another user; that says nothing about them.
     let probe = desk.plain_call("spec, as any user", "spec").confined();
-    let run = match desk.lab.connector.run(&probe) {
-        Ok(run) if run.answer("SPEC").is_some() => run,
-        Ok(run) => {
-            let why = format!("it cannot be run as another user here ({})", run.exit);
-            desk.sheet.skip(&rules::E04, why);
-            return Ok(());
-        }
-        Err(why) => {
-            desk.sheet.skip(&rules::E04, format!("it cannot be run as another user here: {why}"));
-            return Ok(());
-        }
+    let problem = match desk.lab.connector.run(&probe) {
+        Ok(run) if run.answer("SPEC").is_some() => None,
+        Ok(run) => Some(run.exit.to_string()),
+        Err(_) => Some("the program, or its interpreter, is in a private folder".to_owned()),
     };
+    if let Some(why) = problem {
+        desk.sheet.skip(&rules::E04, format!("it cannot be run as another user here: {why}"));
+        return Ok(());
+    }
     desk.sheet.check(&rules::E04);
-    let _ = run;
     let call = desk.call("read, as any user", "read").catalog(&whole.catalog).confined();
     let run = desk.run(&call, Expected::Anything)?;
     if !run.exit.is_success() {
