@@ -80,7 +80,8 @@ fn mib(bytes: u64) -> u64 {
 fn slow_reader(desk: &mut Desk<'_>, whole: &Read) -> Result<(), Trouble> {
     let line = whole.run.records().next().map_or(1, |(line, _)| line.number);
     let call = desk.call("read, a slow reader", "read").catalog(&whole.catalog);
-    let run = desk.run(&call.stop(Stop::PauseAt(line, PAUSE)), Expected::Success)?;
+    let call = call.stop(Stop::PauseAt(line, PAUSE)).hindered();
+    let run = desk.run(&call, Expected::Success)?;
     let (before, now) = (whole.run.usage.peak_rss, run.usage.peak_rss);
     desk.sheet.check(&rules::E06);
     if before > 0 && now > before * 2 + SLACK {

@@ -239,7 +239,7 @@ fn ridden_out(
     let strike = if requests < 20 { Strike::once((kind.fault)()).at_most(STRUCK) } else { strike };
     let faults = FaultPlan { seed: lab.seed, rules: vec![strike] };
     let title = format!("read, faults: {}", kind.name);
-    let call = desk.call(&title, "read").catalog(&whole.catalog);
+    let call = desk.call(&title, "read").catalog(&whole.catalog).hindered();
     let options = Options { faults, secrets: secrets(lab), ..Options::default() };
     let (proxy, call) = through(lab, options, call)?;
     let run = desk.run(&call, Expected::Anything)?;
@@ -403,7 +403,7 @@ fn stays(
     let strike = Strike::always(fault).except("*oauth*").except("*token*");
     let call = desk.call(format!("read, the API always answers {status}"), "read");
     let patience = Duration::from_secs_f64(lab.settings.limits.read_seconds.min(GIVE_UP));
-    let call = call.catalog(&catalog).timeout(patience);
+    let call = call.catalog(&catalog).timeout(patience).hindered();
     let faults = FaultPlan { seed: lab.seed, rules: vec![strike] };
     let options = Options { faults, secrets: secrets(lab), ..Options::default() };
     let (proxy, call) = through(lab, options, call)?;

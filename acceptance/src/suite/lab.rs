@@ -252,7 +252,7 @@ impl<'a> Desk<'a> {
             _ => None,
         };
         let bounds = Bounds {
-            seconds: Some(seconds_of(limits, &call.command)),
+            seconds: (!call.is_hindered).then(|| seconds_of(limits, &call.command)),
             peak_rss: Some((limits.peak_rss_mib * 1024.0 * 1024.0) as u64),
         };
         let schema = self.lab.schema();
