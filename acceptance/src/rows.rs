@@ -349,7 +349,10 @@ mod tests {
         let at = |start: i64, text: &str, number: i64| {
             let mut run = run(&[
                 ("keyed", serde_json::json!({"id": 1, "t": text, "was": "2020-01-01T00:00:00Z"})),
-                ("plain", serde_json::json!({"deep": [{"n": number}], "text": "no instant at all"})),
+                (
+                    "plain",
+                    serde_json::json!({"deep": [{"n": number}], "text": "no instant at all"}),
+                ),
             ]);
             run.started_at = start;
             Rows::of(&run, &infos(), &Ignored::new(), usize::MAX)
@@ -358,8 +361,7 @@ mod tests {
         let first = at(start, "2026-01-01T00:00:01.5Z", 1_767_225_600);
         let second = at(start + 60_000, "2026-01-01 00:01:00", start + 60_000);
         assert!(first.changed(&second).is_empty() && first.missing_of(&second).is_empty());
-        let fields: Vec<&str> =
-            first.read_times().values().flatten().map(String::as_str).collect();
+        let fields: Vec<&str> = first.read_times().values().flatten().map(String::as_str).collect();
         assert_eq!(fields, ["/t", "/deep/n"]);
         // The same instant in a later run is a value like any other.
         let later = at(start + 600_000, "2026-01-01T00:00:01.5Z", 1_767_225_600);

@@ -203,6 +203,12 @@ pub fn trials<'a>(
         _ => true,
     };
     let mut trials: Vec<Trial<'a>> = Vec::new();
+    // The longest one comes first, so that the others go on beside it.
+    if is_asked("broken_for_good") {
+        trials.push(Trial::new("faults: broken_for_good", &[&rules::F10], {
+            move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(503), &rules::F10)
+        }));
+    }
     for kind in KINDS.into_iter().filter(|kind| is_asked(kind.name)) {
         trials.push(Trial::new(format!("faults: {}", kind.name), kind.rules, {
             move |desk: &mut Desk<'_>| ridden_out(desk, lab, reading, whole, requests, &kind)
@@ -216,11 +222,6 @@ pub fn trials<'a>(
     if is_asked("refused") {
         trials.push(Trial::new("faults: refused", &[&rules::F13, &rules::F14], {
             move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(403), &rules::F13)
-        }));
-    }
-    if is_asked("broken_for_good") {
-        trials.push(Trial::new("faults: broken_for_good", &[&rules::F10], {
-            move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(503), &rules::F10)
         }));
     }
     trials
@@ -426,8 +427,15 @@ fn failed_as_it_should(
     status: u16,
     stream: &airbyte_protocol::StreamDescriptor,
 ) {
+    // Airbyte's kit lets a connector leave out what it may not read, and say so in the log.
+    let is_left_out = rule == &rules::F13 && run.exit.is_success() && says_refused(run);
     let mut note = |message: String| {
-        desk.sheet.find(Finding::new(rule, message).in_run(&run.title).stream(stream));
+        let finding = Finding::new(rule, message);
+        let reason = "the log says that access was refused, and the platform accepts that; but it \
+                      takes the stream for complete, and a full refresh empties its table";
+        let finding =
+            if is_left_out { finding.only(rules::Level::Warning, reason) } else { finding };
+        desk.sheet.find(finding.in_run(&run.title).stream(stream));
     };
     if run.exit == Exit::TimedOut {
         let seconds = run.usage.wall.as_secs();
@@ -458,6 +466,16 @@ fn failed_as_it_should(
         let finding = finding.only(rules::Level::Warning, reason);
         desk.sheet.find(finding.in_run(&run.title).stream(stream));
     }
+}
+
+/// Whether a log line tells of refused access.
+fn says_refused(run: &Transcript) -> bool {
+    run.payloads("LOG").any(|(_, log)| {
+        let message = log["message"].as_str().unwrap_or_default().to_lowercase();
+        ["403", "permission", "forbidden", "not authorized"]
+            .iter()
+            .any(|word| message.contains(word))
+    })
 }
 
 #[cfg(test)]
