@@ -176,20 +176,19 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
     }
 }
 
-/// The time of a run, in milliseconds since the epoch.
-struct During(std::ops::RangeInclusive<i64>);
+/// The time of a run, in milliseconds since the epoch; `None` when it is not known.
+struct During(Option<std::ops::RangeInclusive<i64>>);
 
 impl During {
     fn of(run: &Transcript) -> Self {
         let wall = i64::try_from(run.usage.wall.as_millis()).unwrap_or(i64::MAX / 2);
-        match run.started_at {
-            0 => Self(1..=0),
-            start => Self(start - SLACK..=start.saturating_add(wall).saturating_add(SLACK)),
-        }
+        let start = Some(run.started_at).filter(|start| *start != 0);
+        Self(start.map(|start| start - SLACK..=start.saturating_add(wall).saturating_add(SLACK)))
     }
 
     /// Whether it is an instant of the run: a text, or seconds or milliseconds since the epoch.
     fn contains(&self, value: &Value) -> bool {
+        let Some(during) = &self.0 else { return false };
         let instant = match value {
             Value::String(text) => instant(text),
             Value::Number(number) => {
@@ -199,7 +198,7 @@ impl During {
             }
             _ => None,
         };
-        instant.is_some_and(|instant| self.0.contains(&instant))
+        instant.is_some_and(|instant| during.contains(&instant))
     }
 }
 
