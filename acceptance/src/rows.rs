@@ -39,7 +39,11 @@ impl Rows {
         for (line, record) in run.records().take_while(|(line, _)| line.number <= up_to) {
             let info = streams.iter().find(|info| info.descriptor == record.stream);
             let content = content(&record.data, ignored.get(&record.stream.name));
-            let identity = identity(info, &record.data, &content);
+            // A key that changes by itself identifies nothing.
+            let ignored = ignored.get(&record.stream.name).map_or(&[][..], Vec::as_slice);
+            let keyed =
+                info.filter(|info| !info.primary_key.iter().any(|key| ignored.contains(key)));
+            let identity = identity(keyed, &record.data, &content);
             rows.add(&record.stream, identity, content, line.number);
         }
         rows
