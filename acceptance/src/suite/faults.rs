@@ -141,9 +141,9 @@ static KINDS: [Kind; 9] = [
     Kind {
         name: "slow",
         rules: &[&rules::F06, &rules::F09],
-        fault: || Fault::slow(Duration::from_millis(1500)),
-        struck: 12,
-        times: 12,
+        fault: || Fault::slow(Duration::from_millis(800)),
+        struck: 8,
+        times: 8,
     },
     Kind::once("malformed", &[&rules::F08, &rules::F09], || Fault::Malformed),
     Kind::once("html", &[&rules::F08, &rules::F09], || Fault::Html),
