@@ -98,10 +98,8 @@ struct Wakeable<P> {
 
 impl<P: Read + AsFd> Read for Wakeable<P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut both = [
-            PollFd::new(&self.pipe, PollFlags::IN),
-            PollFd::new(&self.woken, PollFlags::empty()),
-        ];
+        let mut both =
+            [PollFd::new(&self.pipe, PollFlags::IN), PollFd::new(&self.woken, PollFlags::empty())];
         // An interruption goes to the caller, who tries again.
         rustix::event::poll(&mut both, None)?;
         if both[1].revents().is_empty() { self.pipe.read(buffer) } else { Ok(0) }
