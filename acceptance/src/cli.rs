@@ -36,7 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a connector and look at everything that it does
-    Run(Run),
+    Run(Box<Run>),
     /// Look at a recorded output
     Lint(Lint),
     /// List the rules, or explain one

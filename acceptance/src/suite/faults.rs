@@ -157,6 +157,22 @@ static KINDS: [Kind; 9] = [
     Kind::once("html", &[&rules::F08, &rules::F09], || Fault::Html),
 ];
 
+/// Faults beside [`KINDS`].
+const OTHERS: [&str; 3] = ["expired_token", "refused", "broken_for_good"];
+
+/// Whether the file names faults that nobody knows.
+pub fn check_names(faults: Option<&Faults>) -> Result<(), Trouble> {
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).chain(OTHERS).collect();
+    let Some(Faults::Only(names)) = faults else { return Ok(()) };
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(Trouble(format!(
+            "proxy.faults: there is no fault `{name}`; there are {}, or `faults: off`",
+            known.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Reads once through the proxy without faults. `None` when the connector did not go through it.
 pub fn first(lab: &Lab<'_>, reading: &Reading<'_>, whole: &Read) -> Result<Option<usize>, Trouble> {
     let all: Vec<&'static Rule> = KINDS

@@ -47,7 +47,7 @@ fn an_image_is_run_by_its_engine() {
         "--config",
         "config.json",
         "--rules",
-        "S01,D01,R03,A05,I04",
+        "S01,D01,R03,A05,I04,F01",
         "--base-url-key",
         "api_url",
     ]);
@@ -60,6 +60,11 @@ fn an_image_is_run_by_its_engine() {
                --state /data/state.json";
     assert!(read.ends_with(end), "{read}");
     assert!(calls.lines().any(|line| line == "image inspect a/source:1"), "{calls}");
+    // Behind the proxy there are its certificates.
+    let through = reads.iter().find(|line| line.contains("--env SSL_CERT_FILE")).unwrap();
+    let mounted = through.split(' ').find(|word| word.ends_with(":ro")).unwrap();
+    let (outside, inside) = mounted.trim_end_matches(":ro").split_once(':').unwrap();
+    assert_eq!(outside, inside);
     // Each container has a name of its own.
     let names: std::collections::BTreeSet<&str> =
         reads.iter().filter_map(|line| line.split(' ').nth(6)).collect();

@@ -56,6 +56,8 @@ fn files_have_to_be_readable() {
     bench.write("wrong.yml", "limits: {read_seconds: soon}\nparallel: many\n");
     run("--config-file", "wrong.yml")
         .refuses(&["wrong.yml: limits.read_seconds: a number is needed", "parallel: "]);
+    bench.write("faults.yml", "proxy: {faults: [too_many, flood]}");
+    run("--config-file", "faults.yml").refuses(&["no fault `flood`; there are too_many, "]);
     run("--configured-catalog", "none.json").refuses(&["none.json"]);
     run("--replay", "none").refuses(&["none", "record first, with --record"]);
 
