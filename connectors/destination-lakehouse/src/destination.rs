@@ -1,0 +1,109 @@
+//! The destination: `spec`, `check` and `write`.
+
+use airbyte_protocol::{
+    ConfiguredCatalog, ConfiguredStream, ConnectorSpecification, Context, Destination,
+    DestinationSyncMode, Error, Input, Result, Stream, SyncMode,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::commit::{self, MAIN};
+use crate::config::{CatalogConfig, Config, Warehouse};
+use crate::open::{self, Opened};
+use crate::scan;
+use crate::storage::Storage;
+use crate::write;
+
+/// Writes Apache Iceberg tables.
+pub struct DestinationLakehouse;
+
+impl Destination for DestinationLakehouse {
+    type Config = Config;
+
+    fn spec(&self) -> ConnectorSpecification {
+        ConnectorSpecification::of::<Config>("connectors/destination-lakehouse/README.md")
+            .with_destination_sync_modes([
+                DestinationSyncMode::Append,
+                DestinationSyncMode::Overwrite,
+                DestinationSyncMode::AppendDedup,
+            ])
+    }
+
+    async fn check(&self, config: Config, _: Context) -> Result<Option<String>> {
+        config.validate()?;
+        let catalog = connect(&config).await?;
+        probe(&catalog, &config).await?;
+        Ok(None)
+    }
+
+    async fn write(
+        &self,
+        config: Config,
+        catalog: ConfiguredCatalog,
+        input: Input,
+        context: Context,
+    ) -> Result<()> {
+        config.validate()?;
+        let tables = connect(&config).await?;
+        write::write(tables, config, catalog, input, context).await
+    }
+}
+
+/// The catalog of a configuration.
+pub async fn connect(config: &Config) -> Result<Catalog> {
+    let storage = match &config.warehouse {
+        Warehouse::Local { path } => Storage::local(path)?,
+    };
+    Ok(match &config.catalog {
+        CatalogConfig::Filesystem => Catalog::Filesystem(storage),
+    })
+}
+
+/// Makes a table, commits a row to it, reads it back and drops it.
+async fn probe(catalog: &Catalog, config: &Config) -> Result<()> {
+    let schema = json!({"type": "object", "properties": {"id": {"type": "integer"}}});
+    let name = format!("tributary_check_{}", Uuid::now_v7().simple());
+    let stream = ConfiguredStream {
+        stream: Stream::new(name, schema),
+        sync_mode: SyncMode::FullRefresh,
+        destination_sync_mode: DestinationSyncMode::Append,
+        cursor_field: Vec::new(),
+        primary_key: Vec::new(),
+        destination_object_name: None,
+        generation_id: None,
+        minimum_generation_id: None,
+        sync_id: None,
+        include_files: None,
+        extra: serde_json::Map::new(),
+    };
+    let table = open::table_name(config, &stream);
+    let probed = write_and_read(catalog, config, &stream).await;
+    let dropped = catalog.drop_table(&table).await;
+    probed.and(dropped)
+}
+
+async fn write_and_read(
+    catalog: &Catalog,
+    config: &Config,
+    stream: &ConfiguredStream,
+) -> Result<()> {
+    let Opened { mut writer, mut rows } = open::open(catalog, config, stream).await?;
+    let failed = |reason: String| Error::system(reason);
+    rows.push(br#"{"id":1}"#, 0, None).map_err(failed)?;
+    writer.write(rows.finish().map_err(|error| failed(error.to_string()))?).await?;
+    writer.commit(Default::default()).await?;
+    let lost = || Error::config("What was written to the warehouse could not be read back.");
+    let version = catalog.load(writer.name()).await?.ok_or_else(lost)?;
+    let storage = catalog.storage();
+    let mut found = 0;
+    for live in commit::live_files(storage, &version.metadata, MAIN).await? {
+        let (path, size) = (live.file.file_path(), live.file.file_size_in_bytes());
+        scan::each_batch(storage, path, size, None, |_, batch| {
+            found += batch.num_rows();
+            Ok(())
+        })
+        .await?;
+    }
+    if found == 1 { Ok(()) } else { Err(lost()) }
+}

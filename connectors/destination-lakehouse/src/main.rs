@@ -1,0 +1,31 @@
+//! Writes records into an Apache Iceberg lakehouse, by the Airbyte protocol.
+
+mod catalog;
+mod column;
+mod commit;
+mod committer;
+mod config;
+mod deletes;
+mod destination;
+mod error;
+mod file;
+mod index;
+mod key;
+mod names;
+mod open;
+mod partition;
+mod raw_id;
+mod replay;
+mod rows;
+mod scan;
+mod schema;
+mod storage;
+mod table;
+mod values;
+mod write;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    airbyte_protocol::run_destination(destination::DestinationLakehouse)
+}
