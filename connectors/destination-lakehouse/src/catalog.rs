@@ -2,11 +2,19 @@
 //! its place.
 
 mod filesystem;
+#[cfg(feature = "cloud")]
+mod rest;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
-use airbyte_protocol::{Error, Result};
+#[cfg(any(feature = "cloud", feature = "sqlite"))]
+use std::sync::Arc;
+
+use airbyte_protocol::{Context, Error, Result};
 use iceberg::spec::TableMetadata;
 use iceberg::{TableCreation, TableRequirement, TableUpdate};
 
+use crate::config::{CatalogConfig, Config};
 use crate::error::Classify;
 use crate::storage::Storage;
 
@@ -32,6 +40,8 @@ pub struct Version {
     pub metadata: TableMetadata,
     /// The file that it was read from.
     pub location: String,
+    /// Where its files are.
+    pub storage: Storage,
 }
 
 /// How a commit went.
@@ -48,28 +58,67 @@ pub enum Outcome {
 pub enum Catalog {
     /// The files themselves.
     Filesystem(Storage),
+    /// A database file.
+    #[cfg(feature = "sqlite")]
+    Sqlite(Arc<sqlite::Sqlite>),
+    /// A server of Iceberg's REST interface.
+    #[cfg(feature = "cloud")]
+    Rest(Arc<rest::Rest>),
+}
+
+/// Calls the same function of whichever catalog there is.
+macro_rules! dispatch {
+    ($catalog:expr, $function:ident($($argument:expr),*)) => {
+        match $catalog {
+            Catalog::Filesystem(storage) => filesystem::$function(storage $(, $argument)*).await,
+            #[cfg(feature = "sqlite")]
+            Catalog::Sqlite(sqlite) => sqlite.$function($($argument),*).await,
+            #[cfg(feature = "cloud")]
+            Catalog::Rest(rest) => rest.$function($($argument),*).await,
+        }
+    };
 }
 
 impl Catalog {
-    /// The files of a table.
-    pub fn storage(&self) -> &Storage {
-        match self {
-            Self::Filesystem(storage) => storage,
+    /// The catalog of a configuration.
+    ///
+    /// # Errors
+    /// Config: it cannot be reached, or this program was built without it.
+    pub async fn connect(config: &Config, context: &Context) -> Result<Self> {
+        let storage = || {
+            config.warehouse.storage(context)?.ok_or_else(|| {
+                Error::config(
+                    "The warehouse from_catalog goes with the catalog rest: the others have to be \
+                     told where the files go.",
+                )
+            })
+        };
+        match &config.catalog {
+            CatalogConfig::Filesystem => Ok(Self::Filesystem(storage()?)),
+            #[cfg(feature = "sqlite")]
+            CatalogConfig::Sqlite { path, name } => {
+                Ok(Self::Sqlite(Arc::new(sqlite::Sqlite::open(path, name, storage()?)?)))
+            }
+            #[cfg(not(feature = "sqlite"))]
+            CatalogConfig::Sqlite { .. } => Err(not_built_in("catalog sqlite", "sqlite")),
+            #[cfg(feature = "cloud")]
+            CatalogConfig::Rest(rest) => {
+                let rest = rest::Rest::connect(rest, &config.warehouse, context).await?;
+                Ok(Self::Rest(Arc::new(rest)))
+            }
+            #[cfg(not(feature = "cloud"))]
+            CatalogConfig::Rest(_) => Err(not_built_in("catalog rest", "cloud")),
         }
     }
 
     /// The current version of a table, if there is the table.
     pub async fn load(&self, table: &TableName) -> Result<Option<Version>> {
-        match self {
-            Self::Filesystem(storage) => filesystem::load(storage, table).await,
-        }
+        dispatch!(self, load(table))
     }
 
     /// Makes a table without rows. `Conflict` means that it is there already.
     pub async fn create(&self, table: &TableName, creation: TableCreation) -> Result<Outcome> {
-        match self {
-            Self::Filesystem(storage) => filesystem::create(storage, table, creation).await,
-        }
+        dispatch!(self, create(table, creation))
     }
 
     /// Makes a new version of a table, unless another one was made since `base` was loaded.
@@ -80,27 +129,27 @@ impl Catalog {
         requirements: Vec<TableRequirement>,
         updates: Vec<TableUpdate>,
     ) -> Result<Outcome> {
-        match self {
-            Self::Filesystem(storage) => {
-                let next = apply(base, &requirements, updates)?;
-                filesystem::commit(storage, table, base, next).await
-            }
-        }
+        dispatch!(self, commit(table, base, requirements, updates))
     }
 
     /// Removes a table and its files.
     pub async fn drop_table(&self, table: &TableName) -> Result<()> {
-        match self {
-            Self::Filesystem(storage) => filesystem::drop_table(storage, table).await,
-        }
+        dispatch!(self, drop_table(table))
     }
 
     /// The tables of all namespaces.
     pub async fn tables(&self) -> Result<Vec<TableName>> {
-        match self {
-            Self::Filesystem(storage) => filesystem::tables(storage).await,
-        }
+        dispatch!(self, tables())
     }
+}
+
+/// A part that this program was built without.
+#[cfg(not(all(feature = "cloud", feature = "sqlite")))]
+pub fn not_built_in(what: &str, feature: &str) -> Error {
+    Error::config(format!(
+        "This program was built without the {what}. Build it with `--features {feature}`, or use an image, \
+         which has everything."
+    ))
 }
 
 /// The metadata after the updates.

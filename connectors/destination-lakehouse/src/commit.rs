@@ -30,14 +30,26 @@ pub struct Change {
     pub data: Vec<DataFile>,
     /// New delete files, with the partition specs of the data files that they belong to.
     pub deletes: Vec<(i32, DataFile)>,
-    /// Files, data or deletes, that are no longer part of the table, by location.
-    pub removed: HashSet<String>,
+    /// Files, data or deletes, that are no longer part of the table.
+    pub removed: HashSet<FileKey>,
     /// Whether everything that was there goes away.
     pub replace: bool,
     /// Whether the rows of the table stay the same.
     pub is_rewrite: bool,
     /// What the snapshot tells about itself.
     pub properties: HashMap<String, String>,
+}
+
+/// What tells a file of a table from others: its location, and for one of several deletion vectors
+/// in a file the place in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FileKey(String, Option<i64>);
+
+impl FileKey {
+    /// The key of a file.
+    pub fn of(file: &DataFile) -> Self {
+        Self(file.file_path().to_owned(), file.content_offset())
+    }
 }
 
 /// A file of a snapshot, with what its manifest says.
@@ -198,7 +210,7 @@ impl Preparation<'_> {
             let loaded =
                 manifest.load_manifest(&self.io).await.classify("A manifest cannot be read")?;
             let is_removed = |file: &DataFile| {
-                self.change.replace || self.change.removed.contains(file.file_path())
+                self.change.replace || self.change.removed.contains(&FileKey::of(file))
             };
             let alive = || loaded.entries().iter().filter(|entry| entry.is_alive());
             if !merge && !alive().any(|entry| is_removed(entry.data_file())) {

@@ -1,10 +1,11 @@
 //! The configuration. This struct is the connector's spec.
 
-use airbyte_protocol::{Error, Result};
+use airbyte_protocol::{Context, Error, Result, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::names;
+use crate::storage::Storage;
 
 /// Lakehouse Destination Spec
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -81,6 +82,73 @@ pub enum Warehouse {
         #[schemars(title = "Path", extend("examples" = ["/data/lake"]))]
         path: String,
     },
+    /// Amazon S3, or a service that speaks its language.
+    S3(S3),
+    /// Google Cloud Storage.
+    Gcs {
+        /// The bucket.
+        #[schemars(title = "Bucket")]
+        bucket: String,
+        /// The folder of all tables.
+        #[schemars(title = "Prefix")]
+        #[serde(default)]
+        prefix: String,
+        /// The key file of a service account, as JSON. Without it the machine's own identity is used.
+        #[schemars(title = "Service account key")]
+        #[serde(default)]
+        service_account_key: Option<Secret>,
+    },
+    /// Azure Blob Storage and Data Lake Storage.
+    Azure {
+        /// The storage account.
+        #[schemars(title = "Account")]
+        account: String,
+        /// The container.
+        #[schemars(title = "Container")]
+        container: String,
+        /// The folder of all tables.
+        #[schemars(title = "Prefix")]
+        #[serde(default)]
+        prefix: String,
+        /// The access key of the account. Without it the machine's own identity is used.
+        #[schemars(title = "Access key")]
+        #[serde(default)]
+        access_key: Option<Secret>,
+    },
+    /// The REST catalog decides where the files go, and gives the credentials for it.
+    FromCatalog {},
+}
+
+/// A bucket of S3.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+pub struct S3 {
+    /// The bucket.
+    #[schemars(title = "Bucket")]
+    pub bucket: String,
+    /// The folder of all tables.
+    #[schemars(title = "Prefix")]
+    #[serde(default)]
+    pub prefix: String,
+    /// The region.
+    #[schemars(title = "Region", extend("examples" = ["eu-central-1"]))]
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The address of the service, if it is not Amazon's.
+    #[schemars(title = "Endpoint")]
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// The id of an access key. Without one the machine's own identity is used.
+    #[schemars(title = "Access key ID")]
+    #[serde(default)]
+    pub access_key_id: Option<Secret>,
+    /// The access key.
+    #[schemars(title = "Secret access key")]
+    #[serde(default)]
+    pub secret_access_key: Option<Secret>,
+    /// The token that goes with a key for some hours.
+    #[schemars(title = "Session token")]
+    #[serde(default)]
+    pub session_token: Option<Secret>,
 }
 
 /// What keeps track of the tables.
@@ -90,6 +158,114 @@ pub enum CatalogConfig {
     /// The files themselves: no server and no database.
     #[default]
     Filesystem,
+    /// A database file of this machine, the same as pyiceberg's SqlCatalog has.
+    Sqlite {
+        /// The file; it is made when it is not there.
+        #[schemars(title = "Path", extend("examples" = ["/data/lake/catalog.db"]))]
+        path: String,
+        /// The name of the catalog in the file.
+        #[schemars(title = "Catalog name", extend("default" = "default"))]
+        #[serde(default = "default_namespace")]
+        name: String,
+    },
+    /// A server of Iceberg's REST interface: Polaris, Lakekeeper, Nessie, Unity, Glue, S3 Tables and others.
+    Rest(RestConfig),
+}
+
+/// A REST catalog.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct RestConfig {
+    /// The address, without /v1.
+    #[schemars(title = "URI", extend("examples" = ["https://catalog.example.com/api/catalog", "https://glue.eu-central-1.amazonaws.com/iceberg"]))]
+    pub uri: String,
+    /// The warehouse's name in the catalog; for Glue the account id, for S3 Tables the ARN of the bucket.
+    #[schemars(title = "Warehouse")]
+    #[serde(default)]
+    pub warehouse: Option<String>,
+    /// How requests prove who asks.
+    #[schemars(title = "Authentication")]
+    #[serde(default)]
+    pub auth: RestAuth,
+}
+
+/// How requests to a REST catalog prove who asks.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RestAuth {
+    /// They do not.
+    #[default]
+    None,
+    /// A token that does not change.
+    Bearer {
+        /// The token.
+        #[schemars(title = "Token")]
+        token: Secret,
+    },
+    /// Tokens by OAuth 2.0 for a client id and secret.
+    Oauth2 {
+        /// The client's id.
+        #[schemars(title = "Client ID")]
+        client_id: String,
+        /// The client's secret.
+        #[schemars(title = "Client secret")]
+        client_secret: Secret,
+        /// The scope to ask for.
+        #[schemars(title = "Scope", extend("default" = "PRINCIPAL_ROLE:ALL"))]
+        #[serde(default = "default_scope")]
+        scope: String,
+        /// Where tokens are given out, if not by the catalog itself.
+        #[schemars(title = "Token URI")]
+        #[serde(default)]
+        token_uri: Option<String>,
+    },
+    /// Signatures of Amazon, for Glue and S3 Tables.
+    Sigv4 {
+        /// The service: glue or s3tables.
+        #[schemars(title = "Service", extend("default" = "glue"))]
+        #[serde(default = "default_service")]
+        service: String,
+        /// The region.
+        #[schemars(title = "Region")]
+        region: String,
+        /// The id of an access key.
+        #[schemars(title = "Access key ID")]
+        access_key_id: Secret,
+        /// The access key.
+        #[schemars(title = "Secret access key")]
+        secret_access_key: Secret,
+        /// The token that goes with a key for some hours.
+        #[schemars(title = "Session token")]
+        #[serde(default)]
+        session_token: Option<Secret>,
+    },
+}
+
+fn default_scope() -> String {
+    "PRINCIPAL_ROLE:ALL".into()
+}
+
+fn default_service() -> String {
+    "glue".into()
+}
+
+impl Warehouse {
+    /// The storage; `None` when the catalog decides.
+    ///
+    /// # Errors
+    /// Config: it cannot be used, or this program was built without it.
+    pub fn storage(&self, context: &Context) -> Result<Option<Storage>> {
+        match self {
+            Self::Local { path } => Storage::local(path).map(Some),
+            Self::FromCatalog {} => Ok(None),
+            #[cfg(feature = "cloud")]
+            cloud => crate::cloud::storage(cloud, context.edition).map(Some),
+            #[cfg(not(feature = "cloud"))]
+            _ => {
+                let _ = context;
+                Err(crate::catalog::not_built_in("object stores", "cloud"))
+            }
+        }
+    }
 }
 
 /// How names are taken over.

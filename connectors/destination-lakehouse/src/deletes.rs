@@ -19,7 +19,7 @@ use roaring::RoaringTreemap;
 
 use crate::commit::LiveFile;
 use crate::error::parquet_error;
-use crate::file::{FileWriter, built};
+use crate::file::{CREATED_BY, FileWriter, built};
 use crate::scan;
 use crate::storage::Storage;
 
@@ -121,8 +121,7 @@ pub async fn write_vectors(
             },
         }));
     }
-    let created_by = concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION"));
-    let footer = serde_json::json!({"blobs": blobs, "properties": {"created-by": created_by}});
+    let footer = serde_json::json!({"blobs": blobs, "properties": {"created-by": CREATED_BY}});
     let footer = footer.to_string();
     file.extend(PUFFIN);
     file.extend(footer.as_bytes());

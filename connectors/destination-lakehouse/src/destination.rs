@@ -9,10 +9,9 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::commit::{self, MAIN};
-use crate::config::{CatalogConfig, Config, Warehouse};
+use crate::config::Config;
 use crate::open::{self, Opened};
 use crate::scan;
-use crate::storage::Storage;
 use crate::write;
 
 /// Writes Apache Iceberg tables.
@@ -30,9 +29,9 @@ impl Destination for DestinationLakehouse {
             ])
     }
 
-    async fn check(&self, config: Config, _: Context) -> Result<Option<String>> {
+    async fn check(&self, config: Config, context: Context) -> Result<Option<String>> {
         config.validate()?;
-        let catalog = connect(&config).await?;
+        let catalog = Catalog::connect(&config, &context).await?;
         probe(&catalog, &config).await?;
         Ok(None)
     }
@@ -45,19 +44,9 @@ impl Destination for DestinationLakehouse {
         context: Context,
     ) -> Result<()> {
         config.validate()?;
-        let tables = connect(&config).await?;
+        let tables = Catalog::connect(&config, &context).await?;
         write::write(tables, config, catalog, input, context).await
     }
-}
-
-/// The catalog of a configuration.
-pub async fn connect(config: &Config) -> Result<Catalog> {
-    let storage = match &config.warehouse {
-        Warehouse::Local { path } => Storage::local(path)?,
-    };
-    Ok(match &config.catalog {
-        CatalogConfig::Filesystem => Catalog::Filesystem(storage),
-    })
 }
 
 /// Makes a table, commits a row to it, reads it back and drops it.
@@ -95,7 +84,7 @@ async fn write_and_read(
     writer.commit(Default::default()).await?;
     let lost = || Error::config("What was written to the warehouse could not be read back.");
     let version = catalog.load(writer.name()).await?.ok_or_else(lost)?;
-    let storage = catalog.storage();
+    let storage = &version.storage;
     let mut found = 0;
     for live in commit::live_files(storage, &version.metadata, MAIN).await? {
         let (path, size) = (live.file.file_path(), live.file.file_size_in_bytes());

@@ -3,12 +3,14 @@
 //! Not `iceberg`'s own writer: that one cannot close a row group early, which the memory budget
 //! needs, and knows no position deletes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use airbyte_protocol::{Error, Result};
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef as ArrowSchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef as ArrowSchemaRef, TimeUnit};
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, PrimitiveType, Schema,
     Struct, Type,
@@ -27,32 +29,71 @@ use crate::error::{Classify, parquet_error};
 use crate::schema::RAW_ID;
 use crate::storage::Storage;
 
+/// What wrote the files.
+pub const CREATED_BY: &str =
+    concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION"));
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Bytes that are sent to the store at a time.
 const PART_BYTES: usize = 8 << 20;
 
-/// How the files of a table are written.
-pub fn properties(text_columns: &[String]) -> Result<WriterProperties> {
+/// How a file is written whose first rows are these. `json` are the columns of JSON text.
+pub fn properties(json: &HashSet<String>, rows: &RecordBatch) -> Result<WriterProperties> {
     let zstd = ZstdLevel::try_new(1).map_err(parquet_error)?;
     let raw_id = ColumnPath::from(RAW_ID);
     let mut properties = WriterProperties::builder()
-        .set_created_by(
-            concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION")).into(),
-        )
+        .set_created_by(CREATED_BY.into())
         .set_compression(Compression::ZSTD(zstd))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         // Every id is another one, and begins like the one before.
-        .set_column_dictionary_enabled(raw_id.clone(), false)
         .set_column_encoding(raw_id, Encoding::DELTA_BYTE_ARRAY);
-    for name in text_columns {
-        // Nobody looks for a whole JSON text.
-        let path = ColumnPath::new(vec![name.clone()]);
-        properties = properties
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        if json.contains(field.name()) {
+            // Nobody looks for a whole JSON text.
+            properties =
+                properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if json.contains(field.name()) || is_varied(column) {
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
     }
     Ok(properties.build())
+}
+
+/// Rows that are looked at to tell whether a column repeats itself.
+const SAMPLE: usize = 1024;
+
+/// Whether nearly every value of a column is another one. A dictionary of such a column only takes
+/// time: the encoder would give it up after a megabyte, in each row group anew.
+fn is_varied(column: &ArrayRef) -> bool {
+    let rows = column.len().min(SAMPLE);
+    let mut seen = HashSet::with_capacity(rows);
+    let mut count = 0;
+    let mut see = |value: &[u8]| {
+        count += 1;
+        seen.insert(twox_hash::XxHash3_64::oneshot(value));
+    };
+    match column.data_type() {
+        DataType::Utf8 => {
+            let values = column.as_string::<i32>().iter();
+            values.take(rows).flatten().for_each(|text| see(text.as_bytes()));
+        }
+        DataType::Int64 => {
+            let values = column.as_primitive::<Int64Type>().iter();
+            values.take(rows).flatten().for_each(|value| see(&value.to_le_bytes()));
+        }
+        DataType::Float64 => {
+            let values = column.as_primitive::<Float64Type>().iter();
+            values.take(rows).flatten().for_each(|value| see(&value.to_le_bytes()));
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let values = column.as_primitive::<TimestampMicrosecondType>().iter();
+            values.take(rows).flatten().for_each(|value| see(&value.to_le_bytes()));
+        }
+        _ => return false,
+    }
+    count >= 64 && seen.len() * 3 > count * 2
 }
 
 /// A file that is being written.

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use iceberg::spec::TableMetadata;
 use roaring::RoaringTreemap;
 
-use crate::commit::{self, LiveFile};
+use crate::commit::{self, FileKey, LiveFile};
 use crate::deletes::DeleteFiles;
 use crate::key::{BatchKeys, Cursor, Key, KeyMap, KeyPlan};
 use crate::scan;
@@ -56,8 +56,8 @@ pub struct StoredLosers {
     pub file: LiveFile,
     /// All rows that its own delete file must name, with those that it names already.
     pub rows: RoaringTreemap,
-    /// The locations of its delete files so far, which the new one takes the place of.
-    pub superseded: Vec<String>,
+    /// Its delete files so far, which the new one takes the place of.
+    pub superseded: Vec<FileKey>,
     /// Whether no row of the file is left.
     pub is_empty: bool,
 }
@@ -159,7 +159,7 @@ impl KeyIndex {
             losers.stored.push(StoredLosers {
                 file: live.clone(),
                 rows: own | found,
-                superseded: deletes.own(path).iter().map(|f| f.file_path().to_owned()).collect(),
+                superseded: deletes.own(path).iter().map(FileKey::of).collect(),
                 is_empty,
             });
         }

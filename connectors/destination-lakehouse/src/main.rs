@@ -1,6 +1,8 @@
 //! Writes records into an Apache Iceberg lakehouse, by the Airbyte protocol.
 
 mod catalog;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod column;
 mod commit;
 mod committer;

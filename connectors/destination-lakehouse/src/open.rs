@@ -87,8 +87,8 @@ pub async fn open(catalog: &Catalog, config: &Config, stream: &ConfiguredStream)
         _ => None,
     };
     let json = columns.iter().filter(|column| column.kind.is_json());
-    let text_columns: Vec<String> = json.map(|column| column.name.clone()).collect();
-    let writer = TableWriter::new(catalog.clone(), name, version, target, index, &text_columns)?;
+    let json = json.map(|column| column.name.clone()).collect();
+    let writer = TableWriter::new(catalog.clone(), name, version, target, index, json)?;
     let generation = stream.generation_id.unwrap_or(0);
     let schema = std::sync::Arc::clone(writer.schema());
     let rows = Rows::new(schema, &columns, stream.sync_id, generation);
@@ -196,7 +196,7 @@ async fn target(
     if resumes
         && !has_branch
         && let Some(generation) = generation
-        && is_of_generation(catalog, &version.metadata, generation).await?
+        && is_of_generation(&version, generation).await?
     {
         // The refresh to this generation is done already: what comes now goes on from it.
         return Ok((Target::Main, version));
@@ -215,15 +215,12 @@ fn branches(metadata: &TableMetadata) -> impl Iterator<Item = String> + '_ {
 }
 
 /// Whether all rows of a table are of this generation or a later one, and there are some.
-async fn is_of_generation(
-    catalog: &Catalog,
-    metadata: &TableMetadata,
-    generation: i64,
-) -> Result<bool> {
+async fn is_of_generation(version: &Version, generation: i64) -> Result<bool> {
+    let metadata = &version.metadata;
     let Some(field) = metadata.current_schema().field_by_name(GENERATION_ID) else {
         return Ok(false);
     };
-    let files = commit::live_files(catalog.storage(), metadata, MAIN).await?;
+    let files = commit::live_files(&version.storage, metadata, MAIN).await?;
     let mut data =
         files.iter().filter(|live| live.file.content_type() == DataContentType::Data).peekable();
     if data.peek().is_none() {

@@ -13,6 +13,8 @@ pub struct RawIds {
     counter: u64,
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// Bits of the counter, at the end of the id.
 const COUNTER_BITS: u32 = 32;
 
@@ -26,12 +28,17 @@ impl RawIds {
     pub fn array(&mut self, rows: usize) -> StringArray {
         let millis = chrono::Utc::now().timestamp_millis() as u64;
         let mut text = vec![0; rows * TEXT];
+        let mut front = [0; TEXT];
+        self.id(millis).hyphenated().encode_lower(&mut front);
         for row in text.chunks_exact_mut(TEXT) {
             self.counter += 1;
             if self.counter >> COUNTER_BITS != 0 {
                 *self = Self::new();
+                self.id(millis).hyphenated().encode_lower(&mut front);
             }
-            self.id(millis).hyphenated().encode_lower(row);
+            row.copy_from_slice(&front);
+            let digits = row[TEXT - 8..].iter_mut().rev().enumerate();
+            digits.for_each(|(at, digit)| *digit = HEX[(self.counter >> (4 * at)) as usize & 15]);
         }
         let ends: Vec<i32> = (0..=rows).map(|row| (row * TEXT) as i32).collect();
         StringArray::new(OffsetBuffer::new(ScalarBuffer::from(ends)), Buffer::from_vec(text), None)

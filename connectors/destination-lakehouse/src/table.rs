@@ -1,6 +1,6 @@
 //! A table that is being written: files that are open, and the commits that make them visible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,10 @@ use iceberg::spec::{
     DataFile, DataFileBuilder, FormatVersion, Operation, Snapshot, Struct, TableMetadata,
 };
 use iceberg::{TableRequirement, TableUpdate};
-use parquet::file::properties::WriterProperties;
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, Outcome, TableName, Version};
-use crate::commit::{self, Change, MAIN};
+use crate::commit::{self, Change, FileKey, MAIN};
 use crate::deletes::{self, Deleted};
 use crate::error::Classify;
 use crate::file::{self, FileWriter, built};
@@ -59,7 +58,7 @@ pub struct TableWriter {
     version: Version,
     target: Target,
     arrow: ArrowSchemaRef,
-    properties: WriterProperties,
+    json: HashSet<String>,
     divider: Divider,
     index: Option<KeyIndex>,
     open: HashMap<Struct, FileWriter>,
@@ -72,20 +71,21 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Begins to write to a version of a table. With an `index` rows replace older rows of their key.
+    /// Begins to write to a version of a table. With an `index` rows replace older rows of their
+    /// key; `json` are the columns of JSON text.
     pub fn new(
         catalog: Catalog,
         name: TableName,
         version: Version,
         target: Target,
         index: Option<KeyIndex>,
-        text_columns: &[String],
+        json: HashSet<String>,
     ) -> Result<Self> {
         let schema = version.metadata.current_schema();
         let arrow = schema_to_arrow_schema(schema).classify("The table's schema cannot be used")?;
         Ok(Self {
             arrow: Arc::new(arrow),
-            properties: file::properties(text_columns)?,
+            json,
             divider: Divider::new(schema, version.metadata.default_partition_spec())?,
             catalog,
             name,
@@ -138,7 +138,7 @@ impl TableWriter {
         let mut places = vec![(0, 0); whole.as_ref().map_or(0, RecordBatch::num_rows)];
         for part in self.divider.divide(batch)? {
             if !self.open.contains_key(&part.partition) {
-                let file = self.create(&part.partition)?;
+                let file = self.create(&part.partition, &part.batch)?;
                 self.open.insert(part.partition.clone(), file);
             }
             let Some(file) = self.open.get_mut(&part.partition) else { continue };
@@ -159,11 +159,12 @@ impl TableWriter {
         Ok(())
     }
 
-    fn create(&mut self, partition: &Struct) -> Result<FileWriter> {
+    fn create(&mut self, partition: &Struct, rows: &RecordBatch) -> Result<FileWriter> {
         let folder = self.divider.folder(partition);
         let location = self.new_location(&format!("data/{folder}"), "parquet");
-        let (schema, properties) = (Arc::clone(&self.arrow), self.properties.clone());
-        FileWriter::create(self.catalog.storage(), location, schema, properties)
+        let properties = file::properties(&self.json, rows)?;
+        let schema = Arc::clone(&self.arrow);
+        FileWriter::create(&self.version.storage, location, schema, properties)
     }
 
     fn new_location(&mut self, folder: &str, ending: &str) -> String {
@@ -197,7 +198,7 @@ impl TableWriter {
         }
         for (_, file) in std::mem::take(&mut self.done) {
             let file = built(&file)?;
-            self.catalog.storage().delete(file.file_path()).await?;
+            &self.version.storage.delete(file.file_path()).await?;
         }
         self.forget();
         Ok(())
@@ -251,7 +252,7 @@ impl TableWriter {
             return Ok(change);
         };
         let metadata = &self.version.metadata;
-        let losers = index.losers(self.catalog.storage(), metadata, self.target.branch()).await?;
+        let losers = index.losers(&self.version.storage, metadata, self.target.branch()).await?;
         self.add_deletes(&mut change, files, &losers).await?;
         Ok(change)
     }
@@ -279,7 +280,7 @@ impl TableWriter {
             let file = &stored.file.file;
             change.removed.extend(stored.superseded.iter().cloned());
             if stored.is_empty {
-                change.removed.insert(file.file_path().to_owned());
+                change.removed.insert(FileKey::of(file));
             } else {
                 let (path, partition) = (file.file_path(), file.partition());
                 deleted.push(Deleted {
@@ -293,7 +294,7 @@ impl TableWriter {
         if deleted.is_empty() {
             return Ok(());
         }
-        let storage = self.catalog.storage().clone();
+        let storage = self.version.storage.clone();
         if self.version.metadata.format_version() == FormatVersion::V3 {
             let location = self.new_location("data/", "puffin");
             let vectors = deletes::write_vectors(&storage, &location, &deleted).await?;
@@ -310,7 +311,7 @@ impl TableWriter {
 
     async fn try_commit(&mut self, change: &Change) -> Result<bool> {
         let branch = self.target.branch();
-        let storage = self.catalog.storage();
+        let storage = &self.version.storage;
         let (requirements, updates) =
             commit::prepare(storage, &self.version.metadata, branch, change).await?;
         self.try_updates(requirements, updates).await

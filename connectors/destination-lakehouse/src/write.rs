@@ -4,6 +4,7 @@
 //! them and commits. Everything between them goes through one bounded queue, in order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use airbyte_protocol::{
@@ -65,6 +66,7 @@ struct Writing {
     context: Context,
     streams: Vec<Stream>,
     by_name: HashMap<StreamDescriptor, usize>,
+    last: Option<(Arc<StreamDescriptor>, usize)>,
     orders: mpsc::Sender<Order>,
     committer: tokio::task::JoinHandle<Result<()>>,
     /// Streams that have rows in memory.
@@ -110,7 +112,7 @@ impl Writing {
         let budget = config.memory_budget_megabytes as usize * (1 << 20);
         let committer = Committer::new(writers, context.output.clone(), budget);
         let committer = tokio::spawn(committer.run(queue));
-        Ok(Self { config, context, streams, by_name, orders, committer, active: 0 })
+        Ok(Self { config, context, streams, by_name, last: None, orders, committer, active: 0 })
     }
 
     async fn run(mut self, input: Input) -> Result<()> {
@@ -131,6 +133,10 @@ impl Writing {
     async fn read(&mut self, mut input: Input) -> Result<Vec<Error>> {
         let shutdown = self.context.shutdown.clone();
         loop {
+            // Lines that are there already are taken without asking for anything else.
+            while let Some(line) = input.ready() {
+                self.line(line).await?;
+            }
             let line = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return self.stop().await,
@@ -142,24 +148,41 @@ impl Writing {
             };
             match line {
                 None => return self.finish().await,
-                Some(Line::Record(record)) => self.record(&record).await?,
-                Some(Line::State(state)) => self.state(state).await?,
-                Some(Line::Status(status)) => {
-                    let Some(&at) = self.by_name.get(&status.stream) else { continue };
-                    self.streams[at].status = Some(status.status.clone());
-                    if status.status == StreamStatusType::Complete {
-                        self.commit(at).await?;
-                    }
-                }
-                Some(Line::Invalid { raw, reason }) => check_noise(&raw, &reason)?,
-                Some(Line::Other(_)) => {}
+                Some(line) => self.line(line).await?,
             }
         }
     }
 
+    async fn line(&mut self, line: Line) -> Result<()> {
+        match line {
+            Line::Record(record) => self.record(&record).await,
+            Line::State(state) => self.state(state).await,
+            Line::Status(status) => {
+                let Some(&at) = self.by_name.get(&status.stream) else { return Ok(()) };
+                let is_complete = status.status == StreamStatusType::Complete;
+                self.streams[at].status = Some(status.status);
+                if is_complete { self.commit(at).await } else { Ok(()) }
+            }
+            Line::Invalid { raw, reason } => check_noise(&raw, &reason),
+            Line::Other(_) => Ok(()),
+        }
+    }
+
+    /// The place of a stream. Most records are of the stream of the one before.
+    fn place(&mut self, name: &Arc<StreamDescriptor>) -> Option<usize> {
+        if let Some((last, at)) = &self.last
+            && Arc::ptr_eq(last, name)
+        {
+            return Some(*at);
+        }
+        let at = *self.by_name.get(name.as_ref())?;
+        self.last = Some((Arc::clone(name), at));
+        Some(at)
+    }
+
     async fn record(&mut self, record: &RecordLine) -> Result<()> {
         let name = record.stream();
-        let Some(&at) = self.by_name.get(name.as_ref()) else {
+        let Some(at) = self.place(name) else {
             let message = format!("A record is of stream `{name}`, which is not configured.");
             return Err(Error::system(message).for_stream(name.as_ref().clone()));
         };

@@ -3,10 +3,10 @@
 //! if it is not there.
 
 use airbyte_protocol::{Error, Result};
-use iceberg::TableCreation;
 use iceberg::spec::{TableMetadata, TableMetadataBuilder};
+use iceberg::{TableCreation, TableRequirement, TableUpdate};
 
-use super::{Outcome, TableName, Version, from_json, to_json};
+use super::{Outcome, TableName, Version, apply, from_json, to_json};
 use crate::error::Classify;
 use crate::names::path_part;
 use crate::storage::Storage;
@@ -37,7 +37,7 @@ pub(super) async fn load(storage: &Storage, table: &TableName) -> Result<Option<
         let location = metadata_file(&folder, version);
         if let Some(bytes) = storage.get(&location).await? {
             let metadata = from_json(&location, &bytes)?;
-            return Ok(Some(Version { metadata, location }));
+            return Ok(Some(Version { metadata, location, storage: storage.clone() }));
         }
     }
     Err(Error::transient(format!("The metadata of table {table} changes all the time")))
@@ -83,8 +83,10 @@ pub(super) async fn commit(
     storage: &Storage,
     table: &TableName,
     base: &Version,
-    next: TableMetadata,
+    requirements: Vec<TableRequirement>,
+    updates: Vec<TableUpdate>,
 ) -> Result<Outcome> {
+    let next = apply(base, &requirements, updates)?;
     let folder = folder(storage, table);
     let Some(version) = version_of(&base.location) else {
         return Err(Error::system(format!("{} is not a numbered version", base.location)));
@@ -119,7 +121,7 @@ async fn publish(
     {
         tracing::warn!("the version hint of {folder} could not be written: {error}");
     }
-    Ok(Outcome::Done(Version { metadata, location }))
+    Ok(Outcome::Done(Version { metadata, location, storage: storage.clone() }))
 }
 
 pub(super) async fn drop_table(storage: &Storage, table: &TableName) -> Result<()> {
