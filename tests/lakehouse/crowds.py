@@ -60,10 +60,11 @@ def kills(mode: str, config: dict, wanted: int) -> None:
     with Lake.fresh(commit_seconds=0, **config) as lake:
         ids = dict(generation_id=2, minimum_generation_id=2, sync_id=5) if mode == "overwrite" else dict(sync_id=5)
         configured = stream(mode="append" if mode == "overwrite" else mode, key=["id"], cursor="c", **ids)
+        make = repeating if mode == "append_dedup" else unique
         done = count = 0
         while count < wanted:
             process = subprocess.Popen(lake.command([configured]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            feeder = threading.Thread(target=feed, args=(process, done))
+            feeder = threading.Thread(target=feed, args=(process, done, make))
             feeder.start()
             killer = threading.Timer(0.02 + chance.random() * 0.15, process.kill)
             killer.start()
@@ -75,46 +76,40 @@ def kills(mode: str, config: dict, wanted: int) -> None:
             feeder.join()
             assert process.returncode == -9, process.returncode
             count += 1
-        tail = [record(row(at)) for at in range(done, done + 50)] + [state(done + 50), status()]
+        tail = [record(make(at)) for at in range(done, done + 50)] + [state(done + 50), status()]
         lake.write(configured, tail)
         found = [id for (id,) in lake.rows("id")]
-        wanted_ids = list(range(done + 50)) if mode != "append_dedup" else sorted({row(at)["id"] for at in range(done + 50)})
+        wanted_ids = sorted({make(at)["id"] for at in range(done + 50)})
         assert sorted(found) == wanted_ids, f"{mode}: {len(found)} rows, {len(set(found))} keys, expected {len(wanted_ids)}"
         if mode == "append_dedup":
             newest = {}
             for at in range(done + 50):
-                newest[row(at)["id"]] = at
+                newest[make(at)["id"]] = at
             assert dict(lake.rows("id", "c")) == newest
     print(f"{mode} {config or ''}: {count} kills over {done + 50} records, 0 lost, 0 twice")
 
 
-def row(at: int) -> dict:
-    return {"id": at, "v": "x" * 20, "c": at} if at % 3 else {"id": at // 3, "v": "y", "c": at}
+def unique(at: int) -> dict:
+    """Each record has an id of its own."""
+    return {"id": at, "v": "x" * 20, "c": at}
 
 
-def feed(process: subprocess.Popen, done: int) -> None:
+def repeating(at: int) -> dict:
+    """Every third record is a newer version of an older one."""
+    return {"id": at if at % 3 else at // 3, "v": "y", "c": at}
+
+
+def feed(process: subprocess.Popen, done: int, make) -> None:
     """Records from a state on, a state every fifty of them, until nobody takes them."""
     try:
         while True:
-            lines = [record(unique(process, at)) for at in range(done, done + 50)]
+            lines = [record(make(at)) for at in range(done, done + 50)]
             done += 50
             process.stdin.write("\n".join([*lines, state(done)]) + "\n")
             process.stdin.flush()
             time.sleep(0.001)
     except (BrokenPipeError, ValueError):
         pass
-
-
-def unique(process: subprocess.Popen, at: int) -> dict:
-    """In modes without keys each record has its own id."""
-    return row(at) if is_dedup(process) else {"id": at, "v": "x", "c": at}
-
-
-def is_dedup(process: subprocess.Popen) -> bool:
-    if not hasattr(process, "dedup"):
-        with open(process.args[-1]) as catalog:
-            process.dedup = json.load(catalog)["streams"][0]["destination_sync_mode"] == "append_dedup"
-    return process.dedup
 
 
 def many_streams(count: int) -> None:

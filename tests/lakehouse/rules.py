@@ -261,6 +261,47 @@ class Commands(Case):
             self.assertIn(part, answer["message"])
 
 
+class Maintenance(Commands):
+    """compact, expire and sweep: the rows stay what they are."""
+
+    def files(self):
+        return [path for path in (self.lake.folder / "lake").rglob("*") if path.is_file()]
+
+    def test_rows_stay_and_files_go(self):
+        for mode, config in (("append", {}), ("append_dedup", {}), ("append_dedup", {"partitioning": {"s": ["bucket(3, id)"]}})):
+            with Lake.fresh(**config) as lake:
+                self.lake = lake
+                properties = {"id": {"type": "integer"}, "v": {"type": "string"}, "c": {"type": "integer"}}
+                for n in range(14):
+                    kinds = properties if n < 7 else properties | {"v": {"type": "integer"}}
+                    lines = [record({"id": id, "v": str(id), "c": n}) for id in range(n, 60)]
+                    lake.write(stream(properties=kinds, mode=mode, key=["id"], cursor="c"), [*lines, state(n), status()])
+                columns = ("id", "v", "v__string", "c", "_airbyte_raw_id", "_airbyte_meta", "_airbyte_extracted_at")
+                before = lake.rows(*columns)
+                code, messages = self.run_command("compact")
+                self.assertEqual(code, 0, messages)
+                self.assertIn("files became", json.dumps(messages))
+                self.assertEqual(lake.rows(*columns), before)
+                self.assertEqual(lake.sql("SELECT count(*) FROM t"), [(len(before),)])
+                # What follows goes on from the compacted files.
+                lake.write(stream(properties=kinds, mode="append_dedup", key=["id"], cursor="c"), [record({"id": 59, "v": "1", "c": 99}), state(99), status()])
+                before = lake.rows(*columns)
+                count = len(self.files())
+                lake.config |= {"expire_after_days": 0, "sweep_after_days": 0}
+                code, messages = self.run_command("expire")
+                self.assertEqual(code, 0, messages)
+                self.assertEqual(lake.rows(*columns), before)
+                self.assertLess(len(self.files()), count)
+                (self.lake.folder / "lake/default/s/data/lost.parquet").write_text("x")
+                code, messages = self.run_command("sweep")
+                self.assertEqual(code, 0, messages)
+                self.assertEqual(lake.rows(*columns), before)
+                self.assertFalse((self.lake.folder / "lake/default/s/data/lost.parquet").exists())
+                left = len(self.files())
+                self.run_command("sweep")
+                self.assertEqual(len(self.files()), left)
+
+
 class Values(Case):
     """What becomes of values."""
 

@@ -4,6 +4,8 @@
 mod filesystem;
 #[cfg(feature = "cloud")]
 mod rest;
+#[cfg(feature = "cloud")]
+mod signing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

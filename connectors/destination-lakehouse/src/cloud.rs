@@ -40,7 +40,9 @@ pub fn storage(warehouse: &Warehouse, edition: Edition) -> Result<Storage> {
             Ok(Storage::objects(Arc::new(store), &origin, prefix))
         }
         Warehouse::Local { path } => Storage::local(path),
-        Warehouse::FromCatalog {} => Err(Error::config("The catalog gave no location for a table.")),
+        Warehouse::FromCatalog {} => {
+            Err(Error::config("The catalog gave no location for a table."))
+        }
     }
 }
 
@@ -157,4 +159,3 @@ fn use_ring() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }
-

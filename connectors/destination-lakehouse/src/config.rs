@@ -70,6 +70,21 @@ pub struct Config {
     #[schemars(title = "Memory budget in megabytes", range(min = 8, max = 65536), extend("default" = 64))]
     #[serde(default = "default_budget")]
     pub memory_budget_megabytes: u32,
+
+    /// The command expire removes versions of tables that are older than so many days, with the files that only they have. The newest ten stay.
+    #[schemars(title = "Expire after days", range(min = 0, max = 36500), extend("default" = 7))]
+    #[serde(default = "default_expire")]
+    pub expire_after_days: u32,
+
+    /// The command sweep removes files that belong to no version of a table and are older than so many days, such as those of a process that died. Younger ones may be of a process that still runs.
+    #[schemars(title = "Sweep after days", range(min = 0, max = 36500), extend("default" = 3))]
+    #[serde(default = "default_sweep")]
+    pub sweep_after_days: u32,
+
+    /// The command compact puts files together that are smaller than so many megabytes, and writes those anew of which a third of the rows or more was deleted.
+    #[schemars(title = "Compact below megabytes", range(min = 1, max = 256), extend("default" = 32))]
+    #[serde(default = "default_compact")]
+    pub compact_below_megabytes: u32,
 }
 
 /// Where the files are.
@@ -351,6 +366,18 @@ fn default_seconds() -> u32 {
 
 fn default_budget() -> u32 {
     64
+}
+
+fn default_expire() -> u32 {
+    7
+}
+
+fn default_sweep() -> u32 {
+    3
+}
+
+fn default_compact() -> u32 {
+    32
 }
 
 impl Config {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::catalog::Catalog;
 use crate::commit::{self, MAIN};
+use crate::compact;
 use crate::config::Config;
+use crate::maintain;
 use crate::open::{self, Opened};
 use crate::scan;
 use crate::write;
@@ -19,6 +21,12 @@ pub struct DestinationLakehouse;
 
 impl Destination for DestinationLakehouse {
     type Config = Config;
+
+    const TASKS: &'static [(&'static str, &'static str)] = &[
+        ("compact", "Puts small files of tables together, and drops deleted rows for good"),
+        ("expire", "Removes old versions of tables and the files that only they have"),
+        ("sweep", "Removes files that belong to no version of a table"),
+    ];
 
     fn spec(&self) -> ConnectorSpecification {
         ConnectorSpecification::of::<Config>("connectors/destination-lakehouse/README.md")
@@ -46,6 +54,25 @@ impl Destination for DestinationLakehouse {
         config.validate()?;
         let tables = Catalog::connect(&config, &context).await?;
         write::write(tables, config, catalog, input, context).await
+    }
+
+    async fn task(&self, name: &str, config: Config, context: Context) -> Result<()> {
+        config.validate()?;
+        let catalog = Catalog::connect(&config, &context).await?;
+        for table in catalog.tables().await? {
+            let Some(version) = catalog.load(&table).await? else { continue };
+            let done = match name {
+                "compact" => compact::compact(&catalog, &config, &table, version).await,
+                "expire" => maintain::expire(&catalog, &config, &table, version).await,
+                _ => maintain::sweep(&config, &version).await,
+            };
+            match done {
+                Ok(report) => tracing::info!("{table}: {report}"),
+                // One table's trouble is not that of the others.
+                Err(error) => context.output.error(&error.context(&table)),
+            }
+        }
+        Ok(())
     }
 }
 

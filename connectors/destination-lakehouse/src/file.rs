@@ -30,8 +30,7 @@ use crate::schema::RAW_ID;
 use crate::storage::Storage;
 
 /// What wrote the files.
-pub const CREATED_BY: &str =
-    concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION"));
+pub const CREATED_BY: &str = concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION"));
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Bytes that are sent to the store at a time.

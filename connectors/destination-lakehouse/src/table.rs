@@ -198,7 +198,7 @@ impl TableWriter {
         }
         for (_, file) in std::mem::take(&mut self.done) {
             let file = built(&file)?;
-            &self.version.storage.delete(file.file_path()).await?;
+            self.version.storage.delete(file.file_path()).await?;
         }
         self.forget();
         Ok(())
@@ -397,7 +397,7 @@ impl TableWriter {
 }
 
 /// How long to wait before another attempt: longer and longer, and not in step with others.
-fn backoff(attempt: u32) -> Duration {
+pub fn backoff(attempt: u32) -> Duration {
     let most = 20 << attempt.min(7);
     Duration::from_millis(fastrand::u64(most / 2..=most))
 }
