@@ -2,6 +2,7 @@
 
 mod build;
 mod changes;
+mod lake;
 mod report;
 mod rows;
 mod verify;
@@ -18,10 +19,10 @@ use tempfile::TempDir;
 
 use crate::connector::Connector;
 use crate::error::{Error, Result};
-use crate::output::file_name;
 use crate::run::{self, Options, Summary, Watch, describe_error};
 use crate::stats::Stats;
 use crate::{catalog, table};
+use lake::Lake;
 use report::{Effort, Requests, StreamReport};
 use rows::{Rows, Shape};
 use verify::{Verdict, compare};
@@ -38,8 +39,12 @@ pub struct DemoOptions {
     pub seed: u64,
     /// The connector; built or looked for beside this program when absent.
     pub source: Option<PathBuf>,
-    /// Where configuration, state and output are kept; a temporary folder when absent.
+    /// The destination; built or looked for beside this program when absent.
+    pub destination: Option<PathBuf>,
+    /// Where configuration and state are kept; a temporary folder when absent.
     pub keep: Option<PathBuf>,
+    /// The folder that the tables are written to.
+    pub lake: PathBuf,
     /// The streams to read; all when empty.
     pub streams: Vec<String>,
 }
@@ -64,6 +69,7 @@ pub fn demo(options: &DemoOptions) -> Result<bool> {
         (true, true, true) => "everything matched the truth",
     };
     println!("{verdict}, after {:.0} s", demo.start.elapsed().as_secs_f64());
+    println!("{}", demo.lake.how_to_query());
     Ok(demo.succeeded && matched && quiet)
 }
 
@@ -84,6 +90,7 @@ struct Demo {
     admin: Admin,
     _server: Server,
     source: PathBuf,
+    lake: Lake,
     names: Vec<String>,
     place: Place,
     streams: Vec<Compared>,
@@ -100,11 +107,16 @@ struct Demo {
 impl Demo {
     fn prepare(options: &DemoOptions) -> Result<Self> {
         let place = Place::new(options.keep.as_deref())?;
-        println!("1. the connector");
+        println!("1. the connectors");
         let source = match &options.source {
             Some(path) => path.clone(),
-            None => build::connector()?,
+            None => build::connector(build::CONNECTOR)?,
         };
+        let destination = match &options.destination {
+            Some(path) => path.clone(),
+            None => build::connector(build::DESTINATION)?,
+        };
+        let lake = Lake::prepare(destination, &options.lake, &place.folder)?;
         let start = Instant::now();
         let faults = Profile::parse("rough")
             .map_err(|why| Error::run(format!("the fault profile: {why}")))?;
@@ -129,12 +141,14 @@ impl Demo {
         connector.spec()?;
         let said = connector.check(&place.config())?;
         println!("3. spec and check: {}", said.as_deref().unwrap_or("the configuration works"));
+        lake.check()?;
         let catalog = connector.discover(&place.config())?;
         println!("4. discover: {} streams", catalog.streams.len());
         Ok(Self {
             admin: server.admin(),
             _server: server,
             source,
+            lake,
             names: options.streams.clone(),
             place,
             streams: compared(catalog, &options.streams)?,
@@ -157,7 +171,10 @@ impl Demo {
                 && stats.states() > 0
                 && !killed.swap(true, Ordering::AcqRel)
         };
-        self.announce(&format!("full read of {} records, killed half-way", table::count(expected)));
+        self.announce(&format!(
+            "full read of {} records into the lake, killed half-way",
+            table::count(expected)
+        ));
         let summary = self.sync(&watch)?;
         if !killed.load(Ordering::Acquire) || summary.success {
             return Err(why_not_killed(&summary));
@@ -187,7 +204,7 @@ impl Demo {
         let done = changes::make(&self.admin)?;
         self.announce(&format!("changes: {done}; {} minutes pass", changes::SECONDS_AFTER / 60));
         self.announce(
-            "incremental read, and the rows applied: upsert by primary key, is_deleted deletes",
+            "incremental read: rows take the place of older ones of their key; is_deleted deletes",
         );
         let summary = self.sync_to_the_end()?;
         let (truths, received) = (self.truths(false)?, self.received(false)?);
@@ -223,7 +240,7 @@ impl Demo {
     /// One run of the connector, with its requests counted.
     fn sync(&mut self, watch: &Watch<'_>) -> Result<Summary> {
         self.admin.reset_counters();
-        let summary = run::run_watched(&self.place.options(&self.source, &self.names), watch)?;
+        let summary = run::run_watched(&self.options(), watch)?;
         let requests = Requests::of(&self.admin.counters());
         self.requests = self.requests.plus(requests);
         self.effort.add(&summary.stats);
@@ -257,12 +274,30 @@ impl Demo {
         self.streams.iter().map(truth).collect()
     }
 
-    /// The rows that came so far.
+    /// The rows that the tables have now.
     fn received(&self, first: bool) -> Result<Vec<Rows>> {
-        let read = |Compared { stream, shape, .. }: &Compared| {
-            Rows::read(&self.place.folder.join("out").join(file_name(stream)), &shape.at(first))
+        let mut tables = self.lake.rows()?;
+        let rows = |Compared { stream, shape, .. }: &Compared| {
+            let mut rows = Rows::default();
+            let shape = shape.at(first);
+            let found = tables.remove(&stream.name).unwrap_or_default();
+            found.into_iter().for_each(|row| rows.add(row, &shape));
+            rows
         };
-        self.streams.iter().map(read).collect()
+        Ok(self.streams.iter().map(rows).collect())
+    }
+
+    /// What is synced, and where to.
+    fn options(&self) -> Options {
+        Options {
+            source: quoted(&self.source),
+            config: self.place.config(),
+            streams: self.names.clone(),
+            state: self.place.state(),
+            destination: Some(quoted(&self.lake.program)),
+            destination_config: Some(self.lake.config.clone()),
+            ..Options::default()
+        }
     }
 
     fn explain_differences(&self) {
@@ -290,7 +325,7 @@ impl Place {
         fs::create_dir_all(folder)
             .map_err(|error| Error::io("create the folder", folder, error))?;
         let place = Self { folder: folder.to_owned(), _temporary: None };
-        if place.state().exists() || place.folder.join("out").exists() {
+        if place.state().exists() {
             return Err(Error::usage(format!(
                 "{} holds an earlier demo: name an empty folder, or remove it",
                 folder.display()
@@ -306,18 +341,12 @@ impl Place {
     fn state(&self) -> PathBuf {
         self.folder.join("state.json")
     }
+}
 
-    fn options(&self, source: &Path, streams: &[String]) -> Options {
-        Options {
-            // Single quotes keep a path with blanks together; one in the path itself is escaped.
-            source: format!("'{}'", source.display().to_string().replace('\'', r"'\''")),
-            config: self.config(),
-            streams: streams.to_vec(),
-            state: self.state(),
-            out: Some(self.folder.join("out")),
-            ..Options::default()
-        }
-    }
+/// A path as a command line. Single quotes keep one with blanks together; one in the path itself is
+/// escaped.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 impl Shape {
@@ -338,7 +367,11 @@ fn compared(offered: Catalog, names: &[String]) -> Result<Vec<Compared>> {
     let compared = |stream: ConfiguredStream| Compared {
         incremental: stream.sync_mode == SyncMode::Incremental,
         stream: stream.descriptor(),
-        shape: Shape { ignored: ignored(&stream.stream.name), primary_key: stream.primary_key },
+        shape: Shape {
+            ignored: ignored(&stream.stream.name),
+            primary_key: stream.primary_key,
+            columns: Some(lake::columns(&stream.stream.json_schema)),
+        },
     };
     Ok(configured.streams.into_iter().map(compared).collect())
 }

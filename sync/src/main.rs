@@ -74,9 +74,15 @@ struct DemoArgs {
     /// The connector to show; built when absent.
     #[arg(long, value_name = "PATH")]
     source: Option<PathBuf>,
-    /// Keeps configuration, state and output in this folder.
+    /// The destination; without it, the one beside this program, or the one that cargo builds.
+    #[arg(long, value_name = "PROGRAM")]
+    destination: Option<PathBuf>,
+    /// Keeps configuration and state in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// The folder that the tables are written to; one of an earlier demo is replaced.
+    #[arg(long, value_name = "FOLDER", default_value = "lake")]
+    lake: PathBuf,
     /// Reads only these streams, with commas between them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     streams: Vec<String>,
@@ -116,8 +122,9 @@ fn run_command(args: RunArgs) -> Result<u8> {
 }
 
 fn demo_command(args: DemoArgs) -> Result<u8> {
-    let DemoArgs { rows, seed, source, keep, streams } = args;
-    let matched = demo::demo(&DemoOptions { rows, seed, source, keep, streams })?;
+    let DemoArgs { rows, seed, source, destination, keep, lake, streams } = args;
+    let matched =
+        demo::demo(&DemoOptions { rows, seed, source, destination, keep, lake, streams })?;
     Ok(u8::from(!matched))
 }
 

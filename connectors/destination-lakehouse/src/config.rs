@@ -381,6 +381,11 @@ fn default_compact() -> u32 {
 }
 
 impl Config {
+    /// The memory for open files, in bytes.
+    pub fn memory_budget(&self) -> usize {
+        self.memory_budget_megabytes as usize * (1 << 20)
+    }
+
     /// What the schema cannot say.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::commit::{self, MAIN};
 use crate::compact;
 use crate::config::Config;
+use crate::dump;
 use crate::maintain;
 use crate::open::{self, Opened};
 use crate::scan;
@@ -26,6 +27,7 @@ impl Destination for DestinationLakehouse {
         ("compact", "Puts small files of tables together, and drops deleted rows for good"),
         ("expire", "Removes old versions of tables and the files that only they have"),
         ("sweep", "Removes files that belong to no version of a table"),
+        ("dump", "Prints the rows of all tables as RECORD messages"),
     ];
 
     fn spec(&self) -> ConnectorSpecification {
@@ -64,7 +66,8 @@ impl Destination for DestinationLakehouse {
             let done = match name {
                 "compact" => compact::compact(&catalog, &config, &table, version).await,
                 "expire" => maintain::expire(&catalog, &config, &table, version).await,
-                _ => maintain::sweep(&config, &version).await,
+                "sweep" => maintain::sweep(&config, &version).await,
+                _ => dump::dump(&context, &table, version).await,
             };
             match done {
                 Ok(report) => tracing::info!("{table}: {report}"),
@@ -104,7 +107,7 @@ async fn write_and_read(
     config: &Config,
     stream: &ConfiguredStream,
 ) -> Result<()> {
-    let Opened { mut writer, mut rows } = open::open(catalog, config, stream).await?;
+    let Opened { mut writer, mut rows } = open::open(catalog, config, stream, 1).await?;
     let failed = |reason: String| Error::system(reason);
     rows.push(br#"{"id":1}"#, 0, None).map_err(failed)?;
     writer.write(rows.finish().map_err(|error| failed(error.to_string()))?).await?;

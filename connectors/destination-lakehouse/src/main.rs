@@ -10,6 +10,7 @@ mod compact;
 mod config;
 mod deletes;
 mod destination;
+mod dump;
 mod error;
 mod file;
 mod index;

@@ -87,8 +87,9 @@ impl Writing {
         check_names(&config, &configured)?;
         let mut streams = Vec::new();
         let mut writers = Vec::new();
+        let count = configured.streams.len();
         for configured in configured.streams {
-            let opened = open::open(&catalog, &config, &configured).await;
+            let opened = open::open(&catalog, &config, &configured, count).await;
             let Opened { writer, rows } =
                 opened.map_err(|error| error.for_stream(configured.descriptor()))?;
             let progress = Progress::default();
@@ -109,8 +110,7 @@ impl Writing {
         let names = streams.iter().enumerate();
         let by_name = names.map(|(at, stream)| (stream.configured.descriptor(), at)).collect();
         let (orders, queue) = mpsc::channel(QUEUE);
-        let budget = config.memory_budget_megabytes as usize * (1 << 20);
-        let committer = Committer::new(writers, context.output.clone(), budget);
+        let committer = Committer::new(writers, context.output.clone(), config.memory_budget());
         let committer = tokio::spawn(committer.run(queue));
         Ok(Self { config, context, streams, by_name, last: None, orders, committer, active: 0 })
     }
