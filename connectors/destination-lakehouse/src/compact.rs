@@ -18,7 +18,7 @@ use crate::commit::{self, Change, FileKey, LiveFile, MAIN};
 use crate::config::Config;
 use crate::deletes::DeleteFiles;
 use crate::error::{Classify, parquet_error};
-use crate::file::{self, FileWriter, Style, built};
+use crate::file::{self, FileWriter, built};
 use crate::key::field_id;
 use crate::partition::Divider;
 use crate::scan;
@@ -26,8 +26,6 @@ use crate::storage::Storage;
 
 /// A file that is put together is ended when it is so large.
 const FILE_BYTES: u64 = 256 << 20;
-/// Memory for the open pages of the one file that is written at a time.
-const PAGE_MEMORY: usize = 32 << 20;
 
 /// A data file that is to be written anew.
 struct Old {
@@ -185,8 +183,7 @@ fn create(
     rows: &RecordBatch,
 ) -> Result<FileWriter> {
     let location = format!("{table}/data/{folder}{}-compacted.parquet", Uuid::now_v7().simple());
-    let properties =
-        file::properties(&Style { json: Default::default(), page_memory: PAGE_MEMORY }, rows)?;
+    let properties = file::properties(&Default::default(), rows)?;
     FileWriter::create(storage, location, Arc::clone(schema), properties)
 }
 

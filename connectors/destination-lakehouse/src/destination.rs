@@ -107,7 +107,7 @@ async fn write_and_read(
     config: &Config,
     stream: &ConfiguredStream,
 ) -> Result<()> {
-    let Opened { mut writer, mut rows } = open::open(catalog, config, stream, 1).await?;
+    let Opened { mut writer, mut rows } = open::open(catalog, config, stream).await?;
     let failed = |reason: String| Error::system(reason);
     rows.push(br#"{"id":1}"#, 0, None).map_err(failed)?;
     writer.write(rows.finish().map_err(|error| failed(error.to_string()))?).await?;

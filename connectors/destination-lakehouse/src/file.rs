@@ -33,33 +33,21 @@ use crate::storage::Storage;
 pub const CREATED_BY: &str = concat!("tributary destination-lakehouse ", env!("CARGO_PKG_VERSION"));
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
-/// Bytes that are sent to the store at a time.
-const PART_BYTES: usize = 8 << 20;
 
-/// What is known about a table's files before there are rows.
-#[derive(Debug, Clone)]
-pub struct Style {
-    /// The columns of JSON text.
-    pub json: HashSet<String>,
-    /// Bytes of memory that the open pages of a file may take together. A page is compressed when it
-    /// is full, so with small pages more rows fit into the same memory.
-    pub page_memory: usize,
-}
-
-/// Sizes of a page, at least and at most.
-const PAGE_BYTES: std::ops::RangeInclusive<usize> = 8 << 10..=1 << 20;
-
-/// How a file is written whose first rows are these.
-pub fn properties(style: &Style, rows: &RecordBatch) -> Result<WriterProperties> {
-    let Style { json, page_memory } = style;
-    let page =
-        (page_memory / rows.num_columns().max(1)).clamp(*PAGE_BYTES.start(), *PAGE_BYTES.end());
+/// How a file is written whose first rows are these. `json` are the columns of JSON text.
+///
+/// Pages are left at their usual megabyte, however small the share of the memory budget: each column
+/// keeps a compressor from its first full page to the end of the row group, and with hundreds of open
+/// files those would take many times what early compression saves.
+pub fn properties(json: &HashSet<String>, rows: &RecordBatch) -> Result<WriterProperties> {
     let zstd = ZstdLevel::try_new(1).map_err(parquet_error)?;
     let raw_id = ColumnPath::from(RAW_ID);
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.into())
         .set_compression(Compression::ZSTD(zstd))
-        .set_data_page_size_limit(page)
+        // The bounds of pages would stay in memory until the file is finished.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         // Every id is another one, and begins like the one before.
         .set_column_encoding(raw_id, Encoding::DELTA_BYTE_ARRAY);
@@ -152,7 +140,8 @@ impl FileWriter {
             .map_err(parquet_error)?;
         let path = storage.path(&location)?;
         let store = std::sync::Arc::clone(storage.store());
-        let upload = BufWriter::with_capacity(store, path, PART_BYTES).with_max_concurrency(2);
+        let upload =
+            BufWriter::with_capacity(store, path, storage.part_bytes()).with_max_concurrency(2);
         Ok(Self {
             location,
             writer: Exclusive::new(writer),

@@ -11,7 +11,6 @@ use crate::catalog::{Catalog, Outcome, TableName, Version};
 use crate::commit::{self, MAIN};
 use crate::config::{Config, Deletions};
 use crate::error::Classify;
-use crate::file::Style;
 use crate::index::KeyIndex;
 use crate::key::{KeyPlan, Place};
 use crate::partition;
@@ -73,14 +72,7 @@ pub fn validate(stream: &ConfiguredStream) -> Result<()> {
 }
 
 /// Gets the table of a stream ready.
-///
-/// `streams` is how many share the memory.
-pub async fn open(
-    catalog: &Catalog,
-    config: &Config,
-    stream: &ConfiguredStream,
-    streams: usize,
-) -> Result<Opened> {
+pub async fn open(catalog: &Catalog, config: &Config, stream: &ConfiguredStream) -> Result<Opened> {
     let name = table_name(config, stream);
     let mut columns =
         schema::columns(&stream.stream.json_schema, config.naming.into(), config.number_type);
@@ -95,12 +87,8 @@ pub async fn open(
         _ => None,
     };
     let json = columns.iter().filter(|column| column.kind.is_json());
-    let style = Style {
-        json: json.map(|column| column.name.clone()).collect(),
-        // Half of the budget; the rest is for pages that are compressed already.
-        page_memory: config.memory_budget() / 2 / streams.max(1),
-    };
-    let writer = TableWriter::new(catalog.clone(), name, version, target, index, style)?;
+    let json = json.map(|column| column.name.clone()).collect();
+    let writer = TableWriter::new(catalog.clone(), name, version, target, index, json)?;
     let generation = stream.generation_id.unwrap_or(0);
     let schema = std::sync::Arc::clone(writer.schema());
     let rows = Rows::new(schema, &columns, stream.sync_id, generation);

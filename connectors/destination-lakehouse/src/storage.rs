@@ -66,6 +66,12 @@ impl Storage {
         &self.root
     }
 
+    /// Bytes that are sent to the store at a time, and held in memory until then by each open file.
+    /// Object stores take no parts below 5 MiB.
+    pub fn part_bytes(&self) -> usize {
+        if self.origin == "file://" { 128 << 10 } else { 5 << 20 }
+    }
+
     /// The underlying store.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store

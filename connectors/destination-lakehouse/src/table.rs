@@ -1,6 +1,6 @@
 //! A table that is being written: files that are open, and the commits that make them visible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Outcome, TableName, Version};
 use crate::commit::{self, Change, FileKey, MAIN};
 use crate::deletes::{self, Deleted};
 use crate::error::Classify;
-use crate::file::{self, FileWriter, Style, built};
+use crate::file::{self, FileWriter, built};
 use crate::index::{KeyIndex, Losers, MOST_KEYS};
 use crate::partition::Divider;
 
@@ -58,7 +58,7 @@ pub struct TableWriter {
     version: Version,
     target: Target,
     arrow: ArrowSchemaRef,
-    style: Style,
+    json: HashSet<String>,
     divider: Divider,
     index: Option<KeyIndex>,
     open: HashMap<Struct, FileWriter>,
@@ -72,20 +72,20 @@ pub struct TableWriter {
 
 impl TableWriter {
     /// Begins to write to a version of a table. With an `index` rows replace older rows of their
-    /// key.
+    /// key; `json` are the columns of JSON text.
     pub fn new(
         catalog: Catalog,
         name: TableName,
         version: Version,
         target: Target,
         index: Option<KeyIndex>,
-        style: Style,
+        json: HashSet<String>,
     ) -> Result<Self> {
         let schema = version.metadata.current_schema();
         let arrow = schema_to_arrow_schema(schema).classify("The table's schema cannot be used")?;
         Ok(Self {
             arrow: Arc::new(arrow),
-            style,
+            json,
             divider: Divider::new(schema, version.metadata.default_partition_spec())?,
             catalog,
             name,
@@ -162,7 +162,7 @@ impl TableWriter {
     fn create(&mut self, partition: &Struct, rows: &RecordBatch) -> Result<FileWriter> {
         let folder = self.divider.folder(partition);
         let location = self.new_location(&format!("data/{folder}"), "parquet");
-        let properties = file::properties(&self.style, rows)?;
+        let properties = file::properties(&self.json, rows)?;
         let schema = Arc::clone(&self.arrow);
         FileWriter::create(&self.version.storage, location, schema, properties)
     }

@@ -87,9 +87,8 @@ impl Writing {
         check_names(&config, &configured)?;
         let mut streams = Vec::new();
         let mut writers = Vec::new();
-        let count = configured.streams.len();
         for configured in configured.streams {
-            let opened = open::open(&catalog, &config, &configured, count).await;
+            let opened = open::open(&catalog, &config, &configured).await;
             let Opened { writer, rows } =
                 opened.map_err(|error| error.for_stream(configured.descriptor()))?;
             let progress = Progress::default();
