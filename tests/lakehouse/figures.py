@@ -1,4 +1,5 @@
-"""CPU seconds, memory and time of the destination, beside dlt on the same records.
+"""CPU seconds, memory and time of the destination, beside dlt (`--peer`; DLT_PYTHON names a Python that
+has `dlt[parquet]`) on the same records.
 
     .venv-lakehouse/bin/python tests/lakehouse/figures.py [--rows N] [--upsert] [--streams] [--peer]
 
@@ -86,15 +87,13 @@ def main() -> None:
     parser.add_argument("--streams", action="store_true", help="also 50 streams in turn")
     parser.add_argument("--peer", action="store_true", help="also dlt, with a tenth of the rows")
     options = parser.parse_args()
-    with Lake.fresh() as lake:
-        path = lake.folder / "records"
-        for title, make, properties in (("charges", charge, CHARGE), ("small records", small, SMALL)):
+    for title, make, properties in (("charges", charge, CHARGE), ("small records", small, SMALL)):
+        with Lake.fresh() as lake:
+            path = lake.folder / "records"
             size = fill(path, make, options.rows)
-            result = measured(lake.command([stream("s", properties, generation_id=time.time_ns(), minimum_generation_id=0)]), path)
-            told(f"append, {title} of {size:.0f} B", options.rows, *result)
+            told(f"append, {title} of {size:.0f} B", options.rows, *measured(lake.command([stream("s", properties)]), path))
             if options.peer:
                 peer(path, options.rows // 10, title)
-            lake.folder.joinpath("lake").rename(lake.folder / f"lake-{title}")
     commits()
     if options.streams:
         many(options.rows)
@@ -168,7 +167,8 @@ def peer(path: Path, rows: int, title: str) -> None:
             for _, line in zip(range(rows), whole):
                 out.write(line)
         os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-        told(f"dlt to Parquet, {title}", rows, *measured([sys.executable, "-c", PEER, folder], part))
+        python = os.environ.get("DLT_PYTHON", sys.executable)
+        told(f"dlt to Parquet, {title}", rows, *measured([python, "-c", PEER, folder], part))
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ pub struct Version {
     pub storage: Storage,
 }
 
-/// How a commit went.
+/// How a commit went. There is one at a time, so its size is of no account.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Outcome {
     /// The table has a new version.
     Done(Version),

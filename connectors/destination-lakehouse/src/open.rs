@@ -175,9 +175,10 @@ async fn target(
     let generation = stream.generation_id.filter(|id| *id > 0);
     let is_truncate = generation.is_some() && stream.minimum_generation_id == generation;
     let is_overwrite = stream.destination_sync_mode == DestinationSyncMode::Overwrite;
-    let replaces = is_truncate || (is_overwrite && generation.is_none());
+    let has_ids = generation.is_some() && stream.minimum_generation_id.is_some();
+    let replaces = is_truncate || (is_overwrite && !has_ids);
     let resumes = is_truncate && !is_overwrite;
-    if !replaces && !(is_overwrite && stream.minimum_generation_id.is_none()) {
+    if !replaces {
         return Ok((Target::Main, version));
     }
     let branch = match generation {

@@ -253,7 +253,7 @@ fn place(fields: &mut Vec<NestedField>, column: &mut Column, ids: &mut Ids) {
         return;
     }
     if widens(&fields[at].field_type, &wanted) {
-        fields[at].field_type = Box::new(wanted);
+        *fields[at].field_type = wanted;
         return;
     }
     let returning = aside(&column.name, &wanted);

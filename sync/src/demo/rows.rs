@@ -24,6 +24,8 @@ impl Shape {
     fn level(&self, members: &mut Map<String, Value>) {
         let Some(columns) = &self.columns else { return };
         members.retain(|name, value| columns.contains_key(name) && !value.is_null());
+        // A row without a primary key is its own key, in whatever order its members come.
+        members.sort_keys();
         for (name, value) in members {
             let is_json = columns.get(name) == Some(&true);
             let parsed = match value {
