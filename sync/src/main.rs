@@ -65,19 +65,20 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// The size of the emulated account: objects in each of its large collections.
+    /// The size of the emulated accounts: objects in each of Stripe's large collections.
+    /// Salesforce's have twenty times as many.
     #[arg(long, default_value_t = demo::DEFAULT_ROWS, value_parser = clap::value_parser!(u64).range(100..))]
     rows: u64,
     /// The seed of the data and of the faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The connector to show; built when absent.
+    /// Shows only this connector, source-stripe or source-salesforce; both are built when absent.
     #[arg(long, value_name = "PATH")]
     source: Option<PathBuf>,
     /// The destination; without it, the one beside this program, or the one that cargo builds.
     #[arg(long, value_name = "PROGRAM")]
     destination: Option<PathBuf>,
-    /// Keeps configuration and state in this folder.
+    /// Keeps configurations and states in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// The folder that the tables are written to; one of an earlier demo is replaced.

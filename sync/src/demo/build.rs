@@ -8,9 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// The package and the executable that the demo reads with.
-pub const CONNECTOR: &str = "source-stripe";
-/// The one that it writes with.
+/// The package and the executable that the demo writes with.
 pub const DESTINATION: &str = "destination-lakehouse";
 
 /// The path of a connector. Under `cargo run`, cargo is asked to build it, which takes no time when
@@ -93,14 +91,17 @@ mod tests {
     #[test]
     fn the_executable_is_found_in_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"source-stripe"},"executable":"/t/release/source-stripe"}"#;
-        assert_eq!(executable(line, CONNECTOR), Some(PathBuf::from("/t/release/source-stripe")));
+        assert_eq!(
+            executable(line, "source-stripe"),
+            Some(PathBuf::from("/t/release/source-stripe"))
+        );
         for other in [
             r#"{"reason":"compiler-artifact","target":{"name":"source-stripe"},"executable":null}"#,
             r#"{"reason":"compiler-artifact","target":{"name":"sync"},"executable":"/t/release/sync"}"#,
             r#"{"reason":"build-finished","success":true}"#,
             "warning: something",
         ] {
-            assert_eq!(executable(other, CONNECTOR), None);
+            assert_eq!(executable(other, "source-stripe"), None);
         }
     }
 }

@@ -9,26 +9,33 @@ use std::process::{Command, Stdio};
 use airbyte_protocol::Message;
 use serde_json::{Value, json};
 
+use super::rows::Content;
 use crate::connector::Connector;
 use crate::error::{Error, Result};
 
 /// By this file a folder is known to be of an earlier demo.
 const MARK: &str = ".sync-demo";
-/// The namespace of the tables.
-const NAMESPACE: &str = "stripe";
 
-/// A folder of tables.
+/// A folder of tables, in which each API has its namespace.
 pub struct Lake {
+    /// The destination.
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+/// The tables of one API.
+pub struct Tables {
     /// The destination.
     pub program: PathBuf,
     /// Its configuration.
     pub config: PathBuf,
+    namespace: &'static str,
     folder: PathBuf,
 }
 
 impl Lake {
     /// An empty lake. That of an earlier demo is removed; any other folder is left alone.
-    pub fn prepare(program: PathBuf, folder: &Path, files: &Path) -> Result<Self> {
+    pub fn prepare(program: PathBuf, folder: &Path) -> Result<Self> {
         let failed = |what: &'static str| move |error| Error::io(what, folder, error);
         if folder.join(MARK).exists() {
             fs::remove_dir_all(folder).map_err(failed("remove"))?;
@@ -42,18 +49,31 @@ impl Lake {
         }
         fs::write(folder.join(MARK), "").map_err(failed("write to"))?;
         let folder = folder.canonicalize().map_err(failed("find"))?;
+        Ok(Self { program, folder })
+    }
+
+    /// The tables of a namespace, with the destination's configuration among `files`.
+    pub fn tables(&self, namespace: &'static str, files: &Path) -> Result<Tables> {
         let config = files.join("lake.json");
         let settings = json!({
-            "warehouse": {"type": "local", "path": folder},
-            "namespace": NAMESPACE,
+            "warehouse": {"type": "local", "path": self.folder},
+            "namespace": namespace,
             "naming": "verbatim",
             // So often that a kill half-way finds something to resume from.
             "commit_seconds": 1,
         });
         fs::write(&config, settings.to_string()).map_err(|e| Error::io("write", &config, e))?;
-        Ok(Self { program, config, folder })
+        let (program, folder) = (self.program.clone(), self.folder.clone());
+        Ok(Tables { program, config, namespace, folder })
     }
 
+    /// Where the tables are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Tables {
     /// Asks the destination whether it can write here.
     pub fn check(&self) -> Result<()> {
         let said = Connector::at("destination", &self.program).check(&self.config)?;
@@ -65,7 +85,7 @@ impl Lake {
         Ok(())
     }
 
-    /// The rows of all tables, by stream.
+    /// The rows of the tables, by stream.
     pub fn rows(&self) -> Result<HashMap<String, Vec<Value>>> {
         let failed = |error| Error::run(format!("the tables cannot be read back: {error}"));
         let mut dump = Command::new(&self.program)
@@ -78,7 +98,9 @@ impl Lake {
         let mut rows: HashMap<String, Vec<Value>> = HashMap::new();
         for line in dump.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
             let line = line.map_err(failed)?;
-            if let Ok(Message::Record(record)) = Message::parse(&line) {
+            if let Ok(Message::Record(record)) = Message::parse(&line)
+                && record.namespace.as_deref() == Some(self.namespace)
+            {
                 let row = serde_json::from_str(record.data.get()).map_err(|error| {
                     Error::run(format!("a row of the tables is not valid JSON: {error}"))
                 })?;
@@ -92,29 +114,35 @@ impl Lake {
         Ok(rows)
     }
 
-    /// How others read the tables.
-    pub fn how_to_query(&self) -> String {
-        let table = self.folder.join(NAMESPACE).join("charges");
+    /// How others read a table: a line of DuckDB and one of pyiceberg.
+    pub fn how_to_query(&self, (table, columns): (&str, &str)) -> String {
+        let table = self.folder.join(self.namespace).join(table);
         let table = table.display();
         format!(
-            "\nThe tables stay in {}. To query one:\n  DuckDB:    LOAD iceberg; SELECT currency, count(*), sum(amount) FROM iceberg_scan('{table}') GROUP BY 1;\n  pyiceberg: python3 -c \"from pyiceberg.table import StaticTable; print(StaticTable.from_metadata('{table}').scan().to_arrow())\"",
-            self.folder.display()
+            "  DuckDB:    LOAD iceberg; SELECT {columns} FROM iceberg_scan('{table}') GROUP BY 1;\n  pyiceberg: python3 -c \"from pyiceberg.table import StaticTable; print(StaticTable.from_metadata('{table}').scan().to_arrow())\""
         )
     }
 }
 
-/// The columns that the fields of a stream become, with whether they hold JSON as text.
-pub fn columns(json_schema: &Value) -> BTreeMap<String, bool> {
+/// The columns that the fields of a stream become.
+pub fn columns(json_schema: &Value) -> BTreeMap<String, Content> {
     let properties = json_schema.get("properties").and_then(Value::as_object);
-    let is_json = |schema: &Value| {
-        let types = schema.get("type").and_then(Value::as_array);
-        let types = types.into_iter().flatten().chain(schema.get("type"));
-        let types: Vec<&str> = types.filter_map(Value::as_str).filter(|t| *t != "null").collect();
-        let composed = ["oneOf", "anyOf", "allOf"].iter().any(|word| schema.get(word).is_some());
-        composed || types.len() > 1 || matches!(types[..], ["object" | "array"])
-    };
-    let column = |(name, schema): (&String, &Value)| (name.clone(), is_json(schema));
+    let column = |(name, schema): (&String, &Value)| (name.clone(), content(schema));
     properties.into_iter().flatten().map(column).collect()
+}
+
+fn content(schema: &Value) -> Content {
+    let types = schema.get("type").and_then(Value::as_array);
+    let types = types.into_iter().flatten().chain(schema.get("type"));
+    let types: Vec<&str> = types.filter_map(Value::as_str).filter(|t| *t != "null").collect();
+    let composed = ["oneOf", "anyOf", "allOf"].iter().any(|word| schema.get(word).is_some());
+    match types[..] {
+        _ if composed || types.len() > 1 => Content::Json,
+        ["object" | "array"] => Content::Json,
+        ["number"] => Content::Number,
+        ["string"] if schema.get("format").is_some_and(|f| f == "date-time") => Content::Time,
+        _ => Content::Plain,
+    }
 }
 
 #[cfg(test)]
@@ -122,20 +150,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_of_json_are_told_from_others() {
+    fn columns_are_told_apart() {
         let schema = json!({"properties": {
             "a": {"type": ["null", "string"]}, "b": {"type": "object"}, "c": {"type": ["string", "integer"]},
-            "d": {"oneOf": []}, "e": {"type": ["null", "array"]}, "f": {},
+            "d": {"oneOf": []}, "e": {"type": ["null", "array"]}, "f": {}, "g": {"type": ["number", "null"]},
+            "h": {"type": ["string", "null"], "format": "date-time"}, "i": {"type": "string", "format": "date"},
         }});
-        let found: Vec<bool> = columns(&schema).into_values().collect();
-        assert_eq!(found, [false, true, true, true, true, false]);
+        let found: Vec<Content> = columns(&schema).into_values().collect();
+        use Content::{Json, Number, Plain, Time};
+        assert_eq!(found, [Plain, Json, Json, Json, Json, Plain, Number, Time, Plain]);
     }
 
     #[test]
     fn only_an_empty_folder_or_that_of_a_demo_is_used() {
         let place = tempfile::TempDir::new().unwrap();
         let lake = place.path().join("lake");
-        let prepare = || Lake::prepare("d".into(), &lake, place.path());
+        let prepare = || Lake::prepare("d".into(), &lake);
         prepare().unwrap();
         fs::write(lake.join("old"), "").unwrap();
         prepare().unwrap();

@@ -6,6 +6,19 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
+/// What a column holds, as far as it has more than one spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// JSON as text.
+    Json,
+    /// Numbers of 64 bits, with a floating point.
+    Number,
+    /// Moments.
+    Time,
+    /// Anything else.
+    Plain,
+}
+
 /// How the rows of a stream are told apart and compared.
 #[derive(Debug, Clone, Default)]
 pub struct Shape {
@@ -13,32 +26,45 @@ pub struct Shape {
     pub primary_key: Vec<Vec<String>>,
     /// Members of a row that are of no account, such as the time of a snapshot.
     pub ignored: Vec<&'static str>,
-    /// The columns that a table of the stream has, with those that hold JSON as text; without it
-    /// rows are compared with all their members.
-    pub columns: Option<BTreeMap<String, bool>>,
+    /// The columns that a table of the stream has; without it rows are compared with all their
+    /// members.
+    pub columns: Option<BTreeMap<String, Content>>,
 }
 
 impl Shape {
     /// Brings a row into the form that it has as a row of a table and as an object alike: only
-    /// declared members, none that are null, JSON as such, and one spelling of whole numbers.
+    /// declared members, none that are null, and one spelling of each value.
     fn level(&self, members: &mut Map<String, Value>) {
         let Some(columns) = &self.columns else { return };
         members.retain(|name, value| columns.contains_key(name) && !value.is_null());
         // A row without a primary key is its own key, in whatever order its members come.
         members.sort_keys();
         for (name, value) in members {
-            let is_json = columns.get(name) == Some(&true);
-            let parsed = match value {
-                Value::String(text) if is_json => serde_json::from_str(text).ok(),
-                Value::Number(number) => {
-                    let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0);
-                    whole.map(|whole| Value::from(whole as i64))
-                }
-                _ => None,
-            };
-            if let Some(parsed) = parsed {
-                *value = parsed;
+            let content = columns.get(name).copied().unwrap_or(Content::Plain);
+            if let Some(levelled) = content.level(value) {
+                *value = levelled;
             }
+        }
+    }
+}
+
+impl Content {
+    /// The value in another spelling, if it has one.
+    fn level(self, value: &Value) -> Option<Value> {
+        match (self, value) {
+            (Self::Json, Value::String(text)) => serde_json::from_str(text).ok(),
+            (Self::Time, Value::String(text)) => {
+                let (moment, fraction) = text.strip_suffix('Z')?.split_once('.')?;
+                let fraction = fraction.trim_end_matches('0');
+                let dot = if fraction.is_empty() { "" } else { "." };
+                Some(format!("{moment}{dot}{fraction}Z").into())
+            }
+            (Self::Number, Value::Number(number)) => number.as_f64().map(Value::from),
+            (_, Value::Number(number)) => {
+                let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0);
+                whole.map(|whole| Value::from(whole as i64))
+            }
+            _ => None,
         }
     }
 }
@@ -150,14 +176,23 @@ mod tests {
 
     #[test]
     fn rows_of_a_table_and_objects_become_alike() {
-        let columns = [("id", false), ("n", false), ("o", true)];
-        let columns = columns.map(|(name, is_json)| (name.to_owned(), is_json)).into();
+        let columns = [
+            ("id", Content::Plain),
+            ("n", Content::Plain),
+            ("o", Content::Json),
+            ("f", Content::Number),
+            ("t", Content::Time),
+        ];
+        let columns = columns.map(|(name, content)| (name.to_owned(), content)).into();
         let shape = Shape { columns: Some(columns), ..id() };
-        let object = r#"{"id":1,"n":5,"o":{"a":null},"undeclared":2,"none":null}"#;
-        let row = r#"{"id":1,"n":5.0,"o":"{\"a\":null}"}"#;
+        let object = r#"{"id":1,"n":5,"o":{"a":null},"f":123456789012345678,"t":"2026-01-01T00:00:00.500Z","undeclared":2,"none":null}"#;
+        let row = r#"{"id":1,"n":5.0,"o":"{\"a\":null}","f":1.2345678901234568e17,"t":"2026-01-01T00:00:00.5Z"}"#;
         let parsed = |text| Rows::parse(text, &shape).unwrap().by_key;
         assert_eq!(parsed(object), parsed(row));
         assert_ne!(parsed(object), parsed(r#"{"id":1,"n":5.5,"o":"{}"}"#));
+        let time = |text| Content::Time.level(&Value::from(text));
+        assert_eq!(time("2026-01-01T00:00:10.000Z"), Some("2026-01-01T00:00:10Z".into()));
+        assert_eq!(time("2026-01-01T00:00:10Z"), None);
     }
 
     #[test]
