@@ -1,6 +1,7 @@
 //! Where trials are carried out: the connector, its configuration, what is known of it so far.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -63,6 +64,9 @@ pub struct Lab<'a> {
     pub seed: u64,
     /// Runs at the same time.
     pub jobs: usize,
+    /// The file that the configuration came from, and what it has at `proxy.base_url_key`; new
+    /// configurations are written to it.
+    pub config_file: Option<(PathBuf, Option<Value>)>,
     /// The address of the API, where the suite was told it or found it in the configuration.
     pub upstream: Option<String>,
     /// Where progress is shown.
@@ -99,6 +103,7 @@ impl<'a> Lab<'a> {
             wanted,
             seed: settings.seed.unwrap_or(1),
             jobs: settings.parallel.unwrap_or(cores).max(1),
+            config_file: None,
             upstream: settings.proxy.upstream.clone(),
             progress,
             config: Mutex::new(config),
@@ -117,6 +122,21 @@ impl<'a> Lab<'a> {
     pub fn set_config(&self, config: Value) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         self.learn_secrets();
+    }
+
+    /// Replaces the file of the configuration, so that a token that was used up is not what is left
+    /// of the test. The address of the suite's own proxy does not go into it.
+    fn save_config(&self, mut config: Value) {
+        let Some((path, base_url)) = &self.config_file else { return };
+        if let (Some(key), Some(base_url)) = (&self.settings.proxy.base_url_key, base_url) {
+            super::faults::put(&mut config, key, base_url.clone());
+        }
+        let beside = path.with_extension("json.new");
+        let written = std::fs::write(&beside, format!("{config:#}\n"))
+            .and_then(|()| std::fs::rename(&beside, path));
+        if let Err(error) = written {
+            eprintln!("acceptance: the new configuration was not saved: {error}");
+        }
     }
 
     /// The payload of SPEC; an empty schema before it is known.
@@ -281,6 +301,7 @@ impl<'a> Desk<'a> {
         let config = control.and_then(|(_, control)| control.pointer("/connectorConfig/config"));
         if let Some(config) = config.filter(|config| config.is_object()) {
             self.lab.set_config(config.clone());
+            self.lab.save_config(config.clone());
         }
     }
 

@@ -23,6 +23,7 @@ mod spec;
 mod states;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use chrono::Utc;
@@ -34,7 +35,7 @@ pub use progress::{Line, Progress, Silent};
 use crate::checks::incremental::CursorRules;
 use crate::checks::streams;
 use crate::config::{
-    BasicReadTest, Common, Config, IncrementalTest, PathPart, Plan, Section, Target,
+    BasicReadTest, Common, Config, ConfigSource, IncrementalTest, PathPart, Plan, Section, Target,
 };
 use crate::exec::{Connector, Trouble};
 use crate::proxy::{Mode, Options, Proxy};
@@ -61,10 +62,12 @@ pub fn run(settings: &Config, how: How, progress: &dyn Progress) -> Result<Repor
     connector.environment.extend(environment);
     let mut config = settings.read_config(&settings.main_config()).map_err(trouble)?;
     let upstream = upstream(settings, &config);
+    let config_file = config_file(settings, &config);
     let proxy = recorder(settings, &mut connector, &mut config, upstream.as_deref())?;
     let name = connector.name();
     let mut lab = Lab::new(connector, settings, config, how.wanted, progress);
     lab.upstream = upstream;
+    lab.config_file = config_file;
     let outcome = stages(&mut lab);
     commands::finally(settings);
     let seed = lab.seed;
@@ -100,6 +103,14 @@ fn upstream(settings: &Config, config: &Value) -> Option<String> {
     let value = key.split('.').try_fold(config, |value, part| value.get(part));
     let of_config = value.and_then(Value::as_str).map(str::to_owned);
     settings.proxy.upstream.clone().or(of_config)
+}
+
+/// The file of the main configuration, and what it has at the key of the API's address.
+fn config_file(settings: &Config, config: &Value) -> Option<(PathBuf, Option<Value>)> {
+    let ConfigSource::File(path) = settings.main_config() else { return None };
+    let key = settings.proxy.base_url_key.as_deref();
+    let value = key.and_then(|key| key.split('.').try_fold(config, |value, part| value.get(part)));
+    Some((path, value.cloned()))
 }
 
 /// The proxy that records or replays everything, if that is asked for; connector and
