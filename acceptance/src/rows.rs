@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use airbyte_protocol::StreamDescriptor;
+use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Map, Value};
 
 use crate::checks::streams::StreamInfo;
@@ -15,10 +16,16 @@ pub type Identity = String;
 /// Fields that are left out of comparisons, by stream name: paths of member names.
 pub type Ignored = BTreeMap<String, Vec<Vec<String>>>;
 
+/// What stands in place of an instant at which the record was read.
+const READ_TIME: &str = "(the time of the read)";
+/// How far such an instant may lie outside the run, in milliseconds: clocks are cut to seconds.
+const SLACK: i64 = 2_000;
+
 /// Records of several streams by identity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     streams: BTreeMap<StreamDescriptor, BTreeMap<Identity, Row>>,
+    read_times: BTreeMap<StreamDescriptor, BTreeSet<String>>,
 }
 
 /// A record.
@@ -36,9 +43,16 @@ impl Rows {
     /// The records of a transcript up to a line (all of them with `usize::MAX`).
     pub fn of(run: &Transcript, streams: &[StreamInfo], ignored: &Ignored, up_to: usize) -> Self {
         let mut rows = Self::default();
+        let during = During::of(run);
         for (line, record) in run.records().take_while(|(line, _)| line.number <= up_to) {
             let info = streams.iter().find(|info| info.descriptor == record.stream);
-            let content = content(&record.data, ignored.get(&record.stream.name));
+            let mut data = content(&record.data, ignored.get(&record.stream.name));
+            let mut times = BTreeSet::new();
+            hide_times(&mut data, "", &during, &mut times);
+            if !times.is_empty() {
+                rows.read_times.entry(record.stream.clone()).or_default().append(&mut times);
+            }
+            let content = data.to_string();
             // A key that changes by itself identifies nothing.
             let ignored = ignored.get(&record.stream.name).map_or(&[][..], Vec::as_slice);
             let keyed =
@@ -70,6 +84,12 @@ impl Rows {
     /// The number of different records of a stream.
     pub fn count(&self, stream: &StreamDescriptor) -> usize {
         self.streams.get(stream).map_or(0, BTreeMap::len)
+    }
+
+    /// The fields, as paths, that hold the time at which a record was read. Their values are left
+    /// out of comparisons: they say nothing of the source.
+    pub fn read_times(&self) -> &BTreeMap<StreamDescriptor, BTreeSet<String>> {
+        &self.read_times
     }
 
     /// The number of different records.
@@ -106,8 +126,10 @@ impl Rows {
 
     /// The same records without the streams that are not wanted.
     pub fn only(&self, keep: impl Fn(&StreamDescriptor) -> bool) -> Self {
-        let kept = self.streams.iter().filter(|(stream, _)| keep(stream));
-        Self { streams: kept.map(|(stream, rows)| (stream.clone(), rows.clone())).collect() }
+        let mut kept = self.clone();
+        kept.streams.retain(|stream, _| keep(stream));
+        kept.read_times.retain(|stream, _| keep(stream));
+        kept
     }
 
     /// Records that are in both with other content: stream, identity, and the two contents.
@@ -158,8 +180,73 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
     }
 }
 
-/// Canonical JSON: members sorted, ignored fields left out.
-fn content(data: &Value, ignored: Option<&Vec<Vec<String>>>) -> String {
+/// The time of a run, in milliseconds since the epoch; `None` when it is not known.
+struct During(Option<std::ops::RangeInclusive<i64>>);
+
+impl During {
+    fn of(run: &Transcript) -> Self {
+        let wall = i64::try_from(run.usage.wall.as_millis()).unwrap_or(i64::MAX / 2);
+        let start = Some(run.started_at).filter(|start| *start != 0);
+        Self(start.map(|start| start - SLACK..=start.saturating_add(wall).saturating_add(SLACK)))
+    }
+
+    /// Whether it is an instant of the run: a text, or seconds or milliseconds since the epoch.
+    fn contains(&self, value: &Value) -> bool {
+        let Some(during) = &self.0 else { return false };
+        let instant = match value {
+            Value::String(text) => instant(text),
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap_or_default();
+                let ms = if number < 1e11 { number * 1e3 } else { number };
+                Some(ms as i64)
+            }
+            _ => None,
+        };
+        instant.is_some_and(|instant| during.contains(&instant))
+    }
+}
+
+/// An instant, in milliseconds since the epoch; one without offset is taken for UTC.
+fn instant(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    // Most texts are no instants, and this is asked of every one.
+    if bytes.len() < 19 || bytes.len() > 35 || bytes[4] != b'-' || bytes[13] != b':' {
+        return None;
+    }
+    let zoned = DateTime::parse_from_rfc3339(text).or_else(|_| text.parse());
+    let zoned = zoned.map(|instant| instant.timestamp_millis());
+    let naive = || {
+        let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+        formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+    };
+    zoned.ok().or_else(|| naive().map(|instant| instant.and_utc().timestamp_millis()))
+}
+
+/// Puts a mark in place of each instant of the run, and collects their paths.
+fn hide_times(value: &mut Value, path: &str, during: &During, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let is_scalar = value.is_string() || value.is_number();
+                if is_scalar && !during.contains(value) {
+                    continue;
+                }
+                hide_times(value, &format!("{path}/{key}"), during, found);
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| hide_times(item, path, during, found));
+        }
+        scalar if during.contains(scalar) => {
+            *scalar = READ_TIME.into();
+            found.insert(path.to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// The members sorted, ignored fields left out.
+fn content(data: &Value, ignored: Option<&Vec<Vec<String>>>) -> Value {
     let mut copy;
     let data = match ignored {
         Some(paths) => {
@@ -169,7 +256,7 @@ fn content(data: &Value, ignored: Option<&Vec<Vec<String>>>) -> String {
         }
         None => data,
     };
-    sorted(data).to_string()
+    sorted(data)
 }
 
 pub(crate) fn remove(value: &mut Value, path: &[String]) {
@@ -253,9 +340,35 @@ mod tests {
         let ignored = Ignored::from([("keyed".into(), vec![vec!["t".into()]])]);
         let first = Rows::of(&first, &infos(), &ignored, usize::MAX);
         let second = Rows::of(&second, &infos(), &ignored, usize::MAX);
+        assert!(first.read_times().is_empty());
         assert_eq!(second.missing_of(&first).values().next().unwrap().len(), 1);
         assert!(first.missing_of(&second).is_empty());
         let changed = first.changed(&second);
         assert_eq!(difference(changed[0].2, changed[0].3), "/a: 1 and 2");
+    }
+
+    #[test]
+    fn times_of_the_read_are_no_content() {
+        let at = |start: i64, text: &str, number: i64| {
+            let mut run = run(&[
+                ("keyed", serde_json::json!({"id": 1, "t": text, "was": "2020-01-01T00:00:00Z"})),
+                (
+                    "plain",
+                    serde_json::json!({"deep": [{"n": number}], "text": "no instant at all"}),
+                ),
+            ]);
+            run.started_at = start;
+            Rows::of(&run, &infos(), &Ignored::new(), usize::MAX)
+        };
+        let start = 1_767_225_600_000;
+        let first = at(start, "2026-01-01T00:00:01.5Z", 1_767_225_600);
+        let second = at(start + 60_000, "2026-01-01 00:01:00", start + 60_000);
+        assert!(first.changed(&second).is_empty() && first.missing_of(&second).is_empty());
+        let fields: Vec<&str> = first.read_times().values().flatten().map(String::as_str).collect();
+        assert_eq!(fields, ["/t", "/deep/n"]);
+        // The same instant in a later run is a value like any other.
+        let later = at(start + 600_000, "2026-01-01T00:00:01.5Z", 1_767_225_600);
+        assert!(later.read_times().is_empty());
+        assert_eq!(later.changed(&first).len(), 1);
     }
 }

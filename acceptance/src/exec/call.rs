@@ -76,6 +76,8 @@ pub struct Call {
     pub stop: Option<Stop>,
     /// When it is killed.
     pub timeout: Duration,
+    /// Whether the suite itself makes it slow, so that its time says nothing of the connector.
+    pub is_hindered: bool,
     /// Whether it runs as an arbitrary user (where the suite may do that) in a folder that it
     /// cannot write to.
     pub is_confined: bool,
@@ -95,6 +97,7 @@ impl Call {
             mode: Mode::Plain,
             stop: None,
             timeout: PATIENCE,
+            is_hindered: false,
             is_confined: false,
         }
     }
@@ -154,6 +157,12 @@ impl Call {
     /// Kills it after this time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The suite makes it slow.
+    pub fn hindered(mut self) -> Self {
+        self.is_hindered = true;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::inputs;
 use super::lab::{Desk, Lab, Trial};
 use crate::checks::catalog as checks;
 use crate::checks::output::Expected;
@@ -114,6 +115,9 @@ fn fails(desk: &mut Desk<'_>, run: &Transcript, what: &str) {
         let catalog = if has_catalog { "a catalog" } else { "no catalog" };
         let message =
             format!("with {what}: {}, {catalog}, {} error traces", run.exit, run.errors().count());
-        desk.find(Finding::new(&rules::D09, message).in_run(&run.title));
+        let finding = Finding::new(&rules::D09, message);
+        let is_told = run.errors().next().is_some() && !has_catalog;
+        let finding = if is_told { inputs::told_all_the_same(finding) } else { finding };
+        desk.find(finding.in_run(&run.title));
     }
 }

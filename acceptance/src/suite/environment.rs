@@ -49,7 +49,8 @@ fn confined(desk: &mut Desk<'_>, reading: &Reading<'_>, whole: &Read) -> Result<
             desk.sheet.skip(&rules::E04, why);
             return Ok(());
         }
-        Err(why) => {
+        Err(_) => {
+            let why = "the program, or its interpreter, is in a private folder";
             desk.sheet.skip(&rules::E04, format!("it cannot be run as another user here: {why}"));
             return Ok(());
         }
@@ -128,7 +129,7 @@ fn slow_reader(
 ) -> Result<(), Trouble> {
     let line = whole.run.records().next().map_or(1, |(line, _)| line.number);
     let call = desk.plain_call("read, a slow reader", "read").config(config);
-    let call = call.catalog(&whole.catalog).stop(Stop::PauseAt(line, PAUSE));
+    let call = call.catalog(&whole.catalog).stop(Stop::PauseAt(line, PAUSE)).hindered();
     let run = desk.run(&call, Expected::Success)?;
     let now = run.usage.peak_rss;
     desk.sheet.check(&rules::E06);

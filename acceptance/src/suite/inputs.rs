@@ -80,7 +80,9 @@ fn refuses(
         let records = run.records().count();
         let message =
             format!("with {what}: {}, {records} records, {errors} error traces", run.exit);
-        desk.find(Finding::new(rule, message).in_run(&run.title));
+        let finding = Finding::new(rule, message);
+        let finding = if errors > 0 && records == 0 { told_all_the_same(finding) } else { finding };
+        desk.find(finding.in_run(&run.title));
     } else if errors == 0 && !is_answered {
         let finding = Finding::new(rule, format!("with {what}: {}, but no error trace", run.exit));
         let reason = "the exit code fails the sync, but the user is not told why";
@@ -94,6 +96,12 @@ fn refuses(
             desk.find(finding.in_run(&run.title).at(line.number, &line.text()));
         }
     }
+}
+
+/// An error trace came, only the exit code is wrong: one fault, one failed rule.
+pub fn told_all_the_same(finding: Finding) -> Finding {
+    let reason = "the error trace tells the user; that the exit code is 0 all the same is rule O04";
+    finding.only(Level::Warning, reason)
 }
 
 /// Inputs of read.

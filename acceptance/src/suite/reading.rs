@@ -19,6 +19,8 @@ use crate::transcript::Transcript;
 
 /// Streams that are read alone.
 const ALONE: usize = 4;
+/// Rules about other selections of streams.
+const SELECTIONS: [&Rule; 2] = [&rules::E01, &rules::E02];
 /// Missing records that a finding names.
 const NAMED: usize = 3;
 
@@ -155,9 +157,15 @@ pub fn compare(desk: &mut Desk<'_>, rule: &'static Rule, run: &str, whole: &Rows
         entry.0 += 1;
     }
     for (stream, (count, example)) in changed {
-        let hint = "name fields that change by themselves under ignored_fields";
         let finding = Finding::new(rule, format!("{count} records differ, such as {example}"));
-        desk.sheet.find(finding.in_run(run).stream(stream).hint(hint));
+        let finding = if SELECTIONS.contains(&rule) {
+            let reason = "the same records came, and no runner compares their values; users see \
+                          them change with the selection of streams";
+            finding.only(Level::Warning, reason)
+        } else {
+            finding.hint("name fields that change by themselves under ignored_fields")
+        };
+        desk.sheet.find(finding.in_run(run).stream(stream));
     }
 }
 
@@ -182,6 +190,14 @@ pub fn trials<'a>(lab: &'a Lab<'a>, reading: &'a Reading<'a>, whole: &'a Read) -
         Trial::new("read, a second time", &[&rules::R11], move |desk: &mut Desk<'_>| {
             let again = reading.read(desk, "read, a second time", Asked::FullRefresh, None)?;
             compare(desk, &rules::R11, &again.run.title, &whole.rows, &again.rows);
+            for (stream, fields) in again.rows.read_times() {
+                let fields = fields.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let finding = Finding::new(&rules::R11, format!("{fields}: the time of the read"));
+                let reason = "runners take it as it comes, and no comparison looks at it; a \
+                              destination that keeps history sees every record change each time";
+                let finding = finding.only(Level::Warning, reason);
+                desk.find(finding.in_run(&again.run.title).stream(stream));
+            }
             Ok(())
         }),
         Trial::new("expected records", &[&rules::R13], move |desk: &mut Desk<'_>| {

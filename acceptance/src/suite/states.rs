@@ -78,7 +78,7 @@ fn empty(
     let call = call.file("state", Content::Text(text.to_owned()));
     let run = desk.run(&call, Expected::Anything)?;
     desk.sheet.check(&rules::I07);
-    if run.exit.is_success() {
+    if !is_refused(&run) {
         reading::compare(
             desk,
             &rules::I07,
@@ -98,6 +98,20 @@ fn empty(
     }
     desk.find(finding.in_run(&run.title));
     Ok(())
+}
+
+/// Whether a state was refused. An exit code of 0 after an error trace is rule O04.
+fn is_refused(run: &Transcript) -> bool {
+    !run.exit.is_success() || run.errors().next().is_some()
+}
+
+/// A loss that a state of the ordinary shape brings about, too, is no fault of the shape.
+fn unless_ordinary(desk: &Desk<'_>, finding: Finding) -> Finding {
+    if desk.lab.has_failed(&rules::I05) {
+        let reason = "checkpoints of the ordinary shape lose records, too: rule I05";
+        return finding.only(rules::Level::Warning, reason);
+    }
+    finding
 }
 
 type Shape = fn(&Value) -> String;
@@ -202,7 +216,7 @@ fn shaped(
     let soften = |finding: Finding| {
         if is_demanded(name) { finding } else { finding.only(rules::Level::Warning, reason) }
     };
-    if !run.exit.is_success() {
+    if is_refused(&run) {
         let message = format!("a state {name}: {}: {}", run.exit, run.error_text());
         desk.find(soften(Finding::new(&rules::I09, message)).in_run(&run.title));
         return Ok(());
@@ -230,7 +244,8 @@ fn took_effect(
     union.extend(&after);
     for (stream, missing) in union.missing_of(&base.rows) {
         let text = reading::named(&missing, base.rows.count(stream), "lost");
-        desk.find(Finding::new(&rules::I09, text).in_run(&run.title).stream(stream));
+        let finding = unless_ordinary(desk, Finding::new(&rules::I09, text));
+        desk.find(finding.in_run(&run.title).stream(stream));
     }
     for info in reading.streams.iter().filter(|info| info.is_incremental) {
         let stream = &info.descriptor;
@@ -285,7 +300,8 @@ fn strangers(
     union.extend(&reading.rows(&run, usize::MAX));
     for (stream, missing) in union.missing_of(&base.rows) {
         let text = reading::named(&missing, base.rows.count(stream), "lost");
-        desk.find(Finding::new(&rules::I13, text).in_run(&run.title).stream(stream));
+        let finding = unless_ordinary(desk, Finding::new(&rules::I13, text));
+        desk.find(finding.in_run(&run.title).stream(stream));
     }
     Ok(())
 }

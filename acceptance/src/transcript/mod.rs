@@ -187,7 +187,9 @@ impl Transcript {
         let messages: Vec<&str> =
             self.errors().map(|(_, error)| error.message.as_deref().unwrap_or("?")).collect();
         if !messages.is_empty() {
-            return messages.join("; ");
+            // On one line, whatever they are made of.
+            let words = messages.join("; ");
+            return words.split_whitespace().collect::<Vec<_>>().join(" ");
         }
         let lines: Vec<&str> = self.stderr.lines().rev().take(3).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
