@@ -5,7 +5,7 @@ use std::future::Future;
 use serde::de::DeserializeOwned;
 
 use crate::catalog::ConfiguredCatalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::source::Context;
 use crate::spec::ConnectorSpecification;
@@ -16,6 +16,10 @@ use crate::spec::ConnectorSpecification;
 pub trait Destination: Send + Sync + 'static {
     /// The configuration, as a struct that [`Destination::spec`] is generated from.
     type Config: DeserializeOwned + Send + Sync + 'static;
+
+    /// Commands of its own besides those of the protocol, such as maintenance of what it wrote: the
+    /// name and what it does, for [`Destination::task`].
+    const TASKS: &'static [(&'static str, &'static str)] = &[];
 
     /// The specification; it must name the supported destination sync modes.
     fn spec(&self) -> ConnectorSpecification;
@@ -39,4 +43,16 @@ pub trait Destination: Send + Sync + 'static {
         input: Input,
         context: Context,
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Does one of [`Destination::TASKS`].
+    fn task(
+        &self,
+        name: &str,
+        config: Self::Config,
+        context: Context,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (config, context);
+        let error = Error::system(format!("There is no command `{name}`"));
+        std::future::ready(Err(error))
+    }
 }

@@ -3,7 +3,7 @@
 mod lines;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,21 +46,31 @@ impl Input {
         Self { blocks, block: Bytes::new(), streams: Descriptors::default() }
     }
 
-    /// The next line that is not blank, or `None` at the end.
+    /// The next line that is not blank, if one has been read already: what [`Input::next`] would
+    /// give without waiting.
+    pub fn ready(&mut self) -> Option<Line> {
+        while !self.block.is_empty() {
+            let end = memchr::memchr(b'\n', &self.block).unwrap_or(self.block.len());
+            let line = self.block.split_to(end);
+            let newline = usize::from(!self.block.is_empty());
+            self.block = self.block.slice(newline..);
+            let line = trim(&line);
+            if !line.is_empty() {
+                return Some(self.streams.typed(line));
+            }
+        }
+        None
+    }
+
+    /// The next line that is not blank, or `None` at the end. Nothing is lost when the future is
+    /// dropped before it is done.
     ///
     /// Fails when stdin cannot be read. A line that is no message is no failure, but
     /// [`Line::Invalid`]: runners let log text through.
     pub async fn next(&mut self) -> Result<Option<Line>> {
         loop {
-            while !self.block.is_empty() {
-                let end = memchr::memchr(b'\n', &self.block).unwrap_or(self.block.len());
-                let line = self.block.split_to(end);
-                let newline = usize::from(!self.block.is_empty());
-                self.block = self.block.slice(newline..);
-                let line = trim(&line);
-                if !line.is_empty() {
-                    return Ok(Some(self.streams.typed(line)));
-                }
+            if let Some(line) = self.ready() {
+                return Ok(Some(line));
             }
             match self.blocks.recv().await {
                 Some(Ok(block)) => self.block = block,
@@ -80,26 +90,26 @@ fn trim(line: &Bytes) -> Bytes {
 }
 
 /// Sends blocks of whole lines, and at the end what remains.
-fn read_blocks(reader: impl Read, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
-    let mut reader = BufReader::with_capacity(READ_BYTES, reader);
-    let mut pending = Vec::new();
+fn read_blocks(mut reader: impl Read, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
+    let mut pending: Vec<u8> = Vec::new();
     loop {
-        let block = match reader.fill_buf() {
-            Ok([]) => {
+        let old = pending.len();
+        pending.resize(old + READ_BYTES, 0);
+        let read = reader.read(&mut pending[old..]);
+        pending.truncate(old + read.as_ref().map_or(0, |count| *count));
+        let block = match read {
+            Ok(0) => {
                 if !pending.is_empty() {
                     let _ = blocks.blocking_send(Ok(pending.into()));
                 }
                 return;
             }
-            Ok(bytes) => {
-                let count = bytes.len();
-                let lines = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-                pending.extend_from_slice(&bytes[..lines]);
-                let block = (lines > 0).then(|| Bytes::from(std::mem::take(&mut pending)));
-                pending.extend_from_slice(&bytes[lines..]);
-                reader.consume(count);
-                block.map(Ok)
-            }
+            Ok(_) => memchr::memrchr(b'\n', &pending[old..]).map(|at| {
+                // What is left of the last line goes on in the next block.
+                let rest = pending[old + at + 1..].to_vec();
+                pending.truncate(old + at + 1);
+                Ok(Bytes::from(std::mem::replace(&mut pending, rest)))
+            }),
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) => Some(Err(error)),
         };
@@ -112,13 +122,35 @@ fn read_blocks(reader: impl Read, blocks: &mpsc::Sender<std::io::Result<Bytes>>)
 }
 
 /// One shared descriptor for each stream, so that a record need not own the names.
-#[derive(Default)]
 struct Descriptors {
     by_name: HashMap<String, Vec<Arc<StreamDescriptor>>>,
+    /// What lines of records begin with, up to their data. Writers write it in the same way for
+    /// each record of a stream, so it has to be understood only once.
+    by_head: HashMap<Bytes, Arc<StreamDescriptor>>,
+    data: memchr::memmem::Finder<'static>,
 }
+
+impl Default for Descriptors {
+    fn default() -> Self {
+        let data = memchr::memmem::Finder::new(DATA);
+        Self { by_name: HashMap::new(), by_head: HashMap::new(), data }
+    }
+}
+
+/// The key before a record's data.
+const DATA: &[u8] = b"\"data\":";
+/// Heads that are remembered, at most: a writer that puts changing things there gains nothing.
+const HEADS: usize = 4096;
 
 impl Descriptors {
     fn typed(&mut self, raw: Bytes) -> Line {
+        let head = self.end_of_head(&raw);
+        let known = head.and_then(|head| Some((head, self.by_head.get(&raw[..head])?)));
+        if let Some((head, stream)) = known
+            && let Some(record) = RecordLine::with_known_head(&raw, head, stream)
+        {
+            return Line::Record(record);
+        }
         let line = Envelope::parse(&raw).and_then(|envelope| self.line_of(&raw, envelope));
         line.unwrap_or_else(|reason| Line::Invalid { raw, reason })
     }
@@ -129,7 +161,9 @@ impl Descriptors {
                 let head = envelope.record.take().ok_or("it has no `record`")?;
                 let name = head.stream.as_deref().ok_or("the record has no `stream`")?;
                 let stream = self.shared(name, head.namespace.as_deref());
-                Ok(Line::Record(RecordLine::of(raw, stream, &head)?))
+                let record = RecordLine::of(raw, stream, &head)?;
+                self.remember(raw, &record);
+                Ok(Line::Record(record))
             }
             Some("STATE") => Ok(Line::State(StateLine::of(raw, &envelope)?)),
             Some("TRACE") => Ok(match StatusLine::of(&envelope) {
@@ -138,6 +172,21 @@ impl Descriptors {
             }),
             Some(_) => Ok(Line::Other(raw.clone())),
             None => Err("it has no `type`".into()),
+        }
+    }
+
+    /// Where the first key `data` ends.
+    fn end_of_head(&self, raw: &[u8]) -> Option<usize> {
+        self.data.find(raw).map(|at| at + DATA.len())
+    }
+
+    fn remember(&mut self, raw: &Bytes, record: &RecordLine) {
+        let head = record.data().as_ptr() as usize - raw.as_ptr() as usize;
+        let head = raw[..head].trim_ascii_end();
+        let is_first = self.end_of_head(raw) == Some(head.len());
+        if is_first && self.by_head.len() < HEADS {
+            // A copy, so that it does not keep the block that it came with.
+            self.by_head.insert(Bytes::copy_from_slice(head), Arc::clone(record.stream()));
         }
     }
 

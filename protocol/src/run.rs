@@ -13,7 +13,7 @@ use cli::Command;
 
 use crate::catalog::{Catalog, ConfiguredCatalog};
 use crate::destination::Destination;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::source::{Context, Source};
 use crate::spec::ConnectorSpecification;
@@ -24,7 +24,8 @@ pub fn run<S: Source>(source: S) -> ExitCode {
     commands::run(SourceCommands(source))
 }
 
-/// Runs a destination: `spec`, `check` or `write`, as the arguments of the process say.
+/// Runs a destination: `spec`, `check`, `write` or one of its own commands, as the arguments of the
+/// process say.
 pub fn run_destination<D: Destination>(destination: D) -> ExitCode {
     commands::run(DestinationCommands(destination))
 }
@@ -33,7 +34,7 @@ pub fn run_destination<D: Destination>(destination: D) -> ExitCode {
 trait Connector {
     type Config: serde::de::DeserializeOwned;
     /// The commands besides `spec` and `check`.
-    const COMMANDS: &'static [Command];
+    fn commands() -> Vec<Command>;
 
     fn spec(&self) -> ConnectorSpecification;
     fn check(
@@ -53,13 +54,22 @@ trait Connector {
         state: InputState,
         context: Context,
     ) -> impl Future<Output = Result<()>>;
+    fn task(
+        &self,
+        name: &str,
+        config: Self::Config,
+        context: Context,
+    ) -> impl Future<Output = Result<()>>;
 }
 
 struct SourceCommands<S>(S);
 
 impl<S: Source> Connector for SourceCommands<S> {
     type Config = S::Config;
-    const COMMANDS: &'static [Command] = &[Command::Discover, Command::Read];
+
+    fn commands() -> Vec<Command> {
+        vec![Command::Discover, Command::Read]
+    }
 
     fn spec(&self) -> ConnectorSpecification {
         self.0.spec()
@@ -82,13 +92,21 @@ impl<S: Source> Connector for SourceCommands<S> {
     ) -> Result<()> {
         self.0.read(config, catalog, state, context).await
     }
+
+    async fn task(&self, name: &str, _: Self::Config, _: Context) -> Result<()> {
+        Err(Error::system(format!("A source has no command `{name}`")))
+    }
 }
 
 struct DestinationCommands<D>(D);
 
 impl<D: Destination> Connector for DestinationCommands<D> {
     type Config = D::Config;
-    const COMMANDS: &'static [Command] = &[Command::Write];
+
+    fn commands() -> Vec<Command> {
+        let task = |(name, about): &(&'static str, &'static str)| Command::Task(name, about);
+        std::iter::once(Command::Write).chain(D::TASKS.iter().map(task)).collect()
+    }
 
     fn spec(&self) -> ConnectorSpecification {
         self.0.spec()
@@ -110,5 +128,9 @@ impl<D: Destination> Connector for DestinationCommands<D> {
         context: Context,
     ) -> Result<()> {
         self.0.write(config, catalog, Input::stdin(), context).await
+    }
+
+    async fn task(&self, name: &str, config: Self::Config, context: Context) -> Result<()> {
+        self.0.task(name, config, context).await
     }
 }

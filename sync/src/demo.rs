@@ -1,70 +1,123 @@
-//! `sync demo`: a whole life of a connection against the sandbox, checked against its truth.
+//! `sync demo`: a whole life of a connection against the sandbox, checked against its truth, for
+//! each API that has a connector.
 
+mod api;
 mod build;
 mod changes;
+mod lake;
+mod life;
 mod report;
 mod rows;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use airbyte_protocol::{Catalog, ConfiguredStream, StreamDescriptor, SyncMode};
-use sandbox::faults::Profile;
-use sandbox::{Admin, Server};
 use tempfile::TempDir;
 
-use crate::connector::Connector;
 use crate::error::{Error, Result};
-use crate::output::file_name;
-use crate::run::{self, Options, Summary, Watch, describe_error};
-use crate::stats::Stats;
-use crate::{catalog, table};
-use report::{Effort, Requests, StreamReport};
-use rows::{Rows, Shape};
-use verify::{Verdict, compare};
+use api::Api;
+use lake::Lake;
+use life::Life;
 
-/// The emulated API, as the sandbox calls it.
-const API: &str = "stripe";
+/// The rows that suit two cores and two minutes.
+pub const DEFAULT_ROWS: u64 = 300;
 
 /// What the demo is to do.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
-    /// The size of the emulated account: objects in each of its large collections.
+    /// The size of the emulated accounts: objects in each of Stripe's large collections;
+    /// Salesforce's have twenty times as many, and 6,000 at least.
     pub rows: u64,
-    /// The seed of its data and of the faults.
+    /// The seed of their data and of the faults.
     pub seed: u64,
-    /// The connector; built or looked for beside this program when absent.
+    /// The only connector to show; all are shown, built or looked for beside this program, when
+    /// absent.
     pub source: Option<PathBuf>,
-    /// Where configuration, state and output are kept; a temporary folder when absent.
+    /// The destination; built or looked for beside this program when absent.
+    pub destination: Option<PathBuf>,
+    /// Where configurations and states are kept; a temporary folder when absent.
     pub keep: Option<PathBuf>,
-    /// The streams to read; all when empty.
+    /// The folder that the tables are written to.
+    pub lake: PathBuf,
+    /// The streams to read, of whichever connector; all when empty.
     pub streams: Vec<String>,
 }
 
 /// Runs the demo. True when everything matched.
 pub fn demo(options: &DemoOptions) -> Result<bool> {
-    let mut demo = Demo::prepare(options)?;
-    demo.first_read()?;
-    demo.changes()?;
-    let quiet = demo.quiet_read()?;
-    let matched = demo.reports.iter().all(StreamReport::is_match);
-    println!(
-        "\n{}\n{}",
-        report::streams(&demo.reports),
-        report::totals(demo.requests, demo.effort)
-    );
-    demo.explain_differences();
-    let verdict = match (demo.succeeded, matched, quiet) {
-        (false, ..) => "the connector FAILED on the way",
-        (true, false, _) => "NOT everything matched the truth",
-        (true, true, false) => "everything matched the truth, but the quiet read was NOT quiet",
-        (true, true, true) => "everything matched the truth",
+    let place = Place::new(options.keep.as_deref())?;
+    let apis = shown(options.source.as_deref())?;
+    println!("1. the connectors");
+    let program = |given: &Option<PathBuf>, package: &str| match given {
+        Some(path) => Ok(path.clone()),
+        None => build::connector(package),
     };
-    println!("{verdict}, after {:.0} s", demo.start.elapsed().as_secs_f64());
-    Ok(demo.succeeded && matched && quiet)
+    let sources: Result<Vec<PathBuf>> =
+        apis.iter().map(|api| program(&options.source, api.connector)).collect();
+    let lake = Lake::prepare(program(&options.destination, build::DESTINATION)?, &options.lake)?;
+    let mut lives = Vec::new();
+    for (api, source) in apis.into_iter().zip(sources?) {
+        let files = place.of(api)?;
+        let tables = lake.tables(api.name, &files)?;
+        lives.push(Life::start(options, api, source, tables, files)?);
+    }
+    let mut lives = choose(lives, &options.streams)?;
+    let start = Instant::now();
+    let mut all_is_well = true;
+    for life in &mut lives {
+        all_is_well &= life.run()?;
+    }
+    println!(
+        "\nThe tables stay in {}, {:.0} s later.",
+        lake.folder().display(),
+        start.elapsed().as_secs_f64()
+    );
+    for life in &lives {
+        println!("To query one of {}:\n{}", life.api.name, life.how_to_query());
+    }
+    Ok(all_is_well)
+}
+
+/// The APIs of the demo: that of a given connector, or all.
+fn shown(source: Option<&Path>) -> Result<Vec<&'static Api>> {
+    let Some(source) = source else { return Ok(api::ALL.to_vec()) };
+    let name = source.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let shown: Vec<&Api> = api::ALL.into_iter().filter(|api| api.connector == name).collect();
+    if shown.is_empty() {
+        let known: Vec<&str> = api::ALL.iter().map(|api| api.connector).collect();
+        return Err(Error::usage(format!(
+            "there is no demo of `{name}`; --source takes a program called {}",
+            known.join(" or ")
+        )));
+    }
+    Ok(shown)
+}
+
+/// Leaves to each life its streams among the named ones, and only lives that have any.
+fn choose(mut lives: Vec<Life>, names: &[String]) -> Result<Vec<Life>> {
+    if names.is_empty() {
+        return Ok(lives);
+    }
+    let mut unknown: BTreeSet<&String> = names.iter().collect();
+    for life in &mut lives {
+        let has = life.streams()?;
+        life.names = names.iter().filter(|name| has.contains(name)).cloned().collect();
+        life.names.iter().for_each(|name| {
+            unknown.remove(name);
+        });
+    }
+    if let Some(name) = unknown.first() {
+        let known: Result<Vec<Vec<String>>> = lives.iter().map(Life::streams).collect();
+        return Err(Error::usage(format!(
+            "there is no stream `{name}`; there are {}",
+            known?.concat().join(", ")
+        )));
+    }
+    lives.retain(|life| !life.names.is_empty());
+    Ok(lives)
 }
 
 /// Where the demo keeps its files.
@@ -73,310 +126,44 @@ struct Place {
     _temporary: Option<TempDir>,
 }
 
-/// A stream that is read and compared.
-struct Compared {
-    stream: StreamDescriptor,
-    shape: Shape,
-    incremental: bool,
-}
-
-struct Demo {
-    admin: Admin,
-    _server: Server,
-    source: PathBuf,
-    names: Vec<String>,
-    place: Place,
-    streams: Vec<Compared>,
-    reports: Vec<StreamReport>,
-    requests: Requests,
-    effort: Effort,
-    step: u32,
-    /// When the connector was there and the demo began.
-    start: Instant,
-    /// Whether every run that was to succeed did.
-    succeeded: bool,
-}
-
-impl Demo {
-    fn prepare(options: &DemoOptions) -> Result<Self> {
-        let place = Place::new(options.keep.as_deref())?;
-        println!("1. the connector");
-        let source = match &options.source {
-            Some(path) => path.clone(),
-            None => build::connector()?,
-        };
-        let start = Instant::now();
-        let faults = Profile::parse("rough")
-            .map_err(|why| Error::run(format!("the fault profile: {why}")))?;
-        let server = Server::start(sandbox::Options {
-            rows: options.rows,
-            seed: options.seed,
-            faults,
-            ..sandbox::Options::default()
-        })
-        .map_err(|error| Error::run(format!("the sandbox cannot start: {error}")))?;
-        println!(
-            "2. a sandbox at {} with {} rows a collection, 429s, 5xx, resets and broken bodies",
-            server.url(),
-            table::count(options.rows)
-        );
-        let config = sandbox::cli::config(build::CONNECTOR, &server.url()).map_err(|error| {
-            Error::run(format!("the sandbox has no configuration for the connector: {error}"))
-        })?;
-        fs::write(place.config(), config)
-            .map_err(|error| Error::io("write", &place.config(), error))?;
-        let connector = Connector::at("source", &source);
-        connector.spec()?;
-        let said = connector.check(&place.config())?;
-        println!("3. spec and check: {}", said.as_deref().unwrap_or("the configuration works"));
-        let catalog = connector.discover(&place.config())?;
-        println!("4. discover: {} streams", catalog.streams.len());
-        Ok(Self {
-            admin: server.admin(),
-            _server: server,
-            source,
-            names: options.streams.clone(),
-            place,
-            streams: compared(catalog, &options.streams)?,
-            reports: Vec::new(),
-            requests: Requests::default(),
-            effort: Effort::default(),
-            step: 4,
-            start,
-            succeeded: true,
-        })
-    }
-
-    /// The full read, killed half-way and resumed.
-    fn first_read(&mut self) -> Result<()> {
-        let truths = self.truths(true)?;
-        let expected: u64 = truths.iter().map(|truth| truth.received).sum();
-        let killed = AtomicBool::new(false);
-        let watch = |stats: &Stats| {
-            stats.records() >= expected / 2
-                && stats.states() > 0
-                && !killed.swap(true, Ordering::AcqRel)
-        };
-        self.announce(&format!("full read of {} records, killed half-way", table::count(expected)));
-        let summary = self.sync(&watch)?;
-        if !killed.load(Ordering::Acquire) || summary.success {
-            return Err(why_not_killed(&summary));
-        }
-        self.announce("the same again: it resumes from the state");
-        self.sync_to_the_end()?;
-        self.announce("comparing every stream with the truth");
-        let received = self.received(true)?;
-        self.reports = self
-            .streams
-            .iter()
-            .zip(truths.iter().zip(received))
-            .map(|(compared, (truth, rows))| StreamReport {
-                name: compared.stream.to_string(),
-                received: rows.received,
-                duplicates: rows.repeated,
-                first: compare(&truth.by_key, &rows.by_key),
-                ..StreamReport::default()
-            })
-            .collect();
-        println!("   {}", verdict_line(&self.reports, |report| &report.first));
-        Ok(())
-    }
-
-    /// Changes in the account, and the read that brings them.
-    fn changes(&mut self) -> Result<()> {
-        let done = changes::make(&self.admin)?;
-        self.announce(&format!("changes: {done}; {} minutes pass", changes::SECONDS_AFTER / 60));
-        self.announce(
-            "incremental read, and the rows applied: upsert by primary key, is_deleted deletes",
-        );
-        let summary = self.sync_to_the_end()?;
-        let (truths, received) = (self.truths(false)?, self.received(false)?);
-        for (at, (truth, rows)) in truths.iter().zip(received).enumerate() {
-            self.reports[at].changed = summary.stats.streams[at].records;
-            self.reports[at].second = compare(&truth.by_key, &rows.by_key);
-        }
-        println!("   {}", verdict_line(&self.reports, |report| &report.second));
-        Ok(())
-    }
-
-    /// A read when nothing has changed. True when it brought nothing.
-    fn quiet_read(&mut self) -> Result<bool> {
-        let incremental = self.streams.iter().filter(|compared| compared.incremental);
-        self.names = incremental.map(|compared| compared.stream.to_string()).collect();
-        if self.names.is_empty() {
-            // To sync, no names mean all streams.
-            return Ok(true);
-        }
-        self.announce(&format!(
-            "a read of the {} incremental streams, with nothing new",
-            self.names.len()
-        ));
-        let summary = self.sync_to_the_end()?;
-        Ok(summary.stats.records() == 0)
-    }
-
-    fn announce(&mut self, what: &str) {
-        self.step += 1;
-        println!("{}. {what}", self.step);
-    }
-
-    /// One run of the connector, with its requests counted.
-    fn sync(&mut self, watch: &Watch<'_>) -> Result<Summary> {
-        self.admin.reset_counters();
-        let summary = run::run_watched(&self.place.options(&self.source, &self.names), watch)?;
-        let requests = Requests::of(&self.admin.counters());
-        self.requests = self.requests.plus(requests);
-        self.effort.add(&summary.stats);
-        println!(
-            "   {} records by {} requests in {:.1} s, {} of them answered 429; the connector: {}",
-            table::count(summary.stats.records()),
-            table::count(requests.total),
-            summary.stats.elapsed.as_secs_f64(),
-            table::count(requests.rate_limited),
-            summary.source_end
-        );
-        Ok(summary)
-    }
-
-    /// One run of the connector that has to succeed. One that fails is held against it at the
-    /// end; what it brought is compared all the same, since that shows more.
-    fn sync_to_the_end(&mut self) -> Result<Summary> {
-        let summary = self.sync(&|_| false)?;
-        self.succeeded &= summary.success;
-        Ok(summary)
-    }
-
-    /// The records that must be there now.
-    fn truths(&self, first: bool) -> Result<Vec<Rows>> {
-        let truth = |Compared { stream, shape, .. }: &Compared| {
-            let text = self.admin.truth(API, &stream.name).map_err(|why| {
-                Error::run(format!("the sandbox knows no truth for {stream}: {why}"))
-            })?;
-            Rows::parse(&text, &shape.at(first))
-        };
-        self.streams.iter().map(truth).collect()
-    }
-
-    /// The rows that came so far.
-    fn received(&self, first: bool) -> Result<Vec<Rows>> {
-        let read = |Compared { stream, shape, .. }: &Compared| {
-            Rows::read(&self.place.folder.join("out").join(file_name(stream)), &shape.at(first))
-        };
-        self.streams.iter().map(read).collect()
-    }
-
-    fn explain_differences(&self) {
-        for report in &self.reports {
-            for (what, verdict) in
-                [("first read", &report.first), ("after the changes", &report.second)]
-            {
-                for example in &verdict.examples {
-                    println!("{}, {what}: {example}", report.name);
-                }
-            }
-        }
-    }
-}
-
 impl Place {
     fn new(keep: Option<&Path>) -> Result<Self> {
-        let Some(folder) = keep else {
-            let temporary =
-                tempfile::Builder::new().prefix("sync-demo-").tempdir().map_err(|error| {
-                    Error::run(format!("cannot create a temporary folder: {error}"))
-                })?;
-            return Ok(Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) });
-        };
-        fs::create_dir_all(folder)
-            .map_err(|error| Error::io("create the folder", folder, error))?;
-        let place = Self { folder: folder.to_owned(), _temporary: None };
-        if place.state().exists() || place.folder.join("out").exists() {
+        if let Some(folder) = keep {
+            return Ok(Self { folder: folder.to_owned(), _temporary: None });
+        }
+        let temporary = tempfile::Builder::new()
+            .prefix("sync-demo-")
+            .tempdir()
+            .map_err(|error| Error::run(format!("cannot create a temporary folder: {error}")))?;
+        Ok(Self { folder: temporary.path().to_owned(), _temporary: Some(temporary) })
+    }
+
+    /// The folder for the files of an API.
+    fn of(&self, api: &Api) -> Result<PathBuf> {
+        let folder = self.folder.join(api.name);
+        fs::create_dir_all(&folder)
+            .map_err(|error| Error::io("create the folder", &folder, error))?;
+        if folder.join(life::STATE).exists() {
             return Err(Error::usage(format!(
                 "{} holds an earlier demo: name an empty folder, or remove it",
                 folder.display()
             )));
         }
-        Ok(place)
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.join("config.json")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.join("state.json")
-    }
-
-    fn options(&self, source: &Path, streams: &[String]) -> Options {
-        Options {
-            // Single quotes keep a path with blanks together; one in the path itself is escaped.
-            source: format!("'{}'", source.display().to_string().replace('\'', r"'\''")),
-            config: self.config(),
-            streams: streams.to_vec(),
-            state: self.state(),
-            out: Some(self.folder.join("out")),
-            ..Options::default()
-        }
+        Ok(folder)
     }
 }
 
-impl Shape {
-    /// The shape for the first comparison, or for the one after the changes: there the connector
-    /// says when an object changed last, which a first read cannot know.
-    fn at(&self, first: bool) -> Self {
-        let mut shape = self.clone();
-        if !first {
-            shape.ignored.extend(["updated", "invoice_updated", "subscription_updated"]);
-        }
-        shape
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_connector_is_shown_alone() {
+        let names = |source: &str| -> Result<Vec<&str>> {
+            Ok(shown(Some(Path::new(source)))?.iter().map(|api| api.name).collect())
+        };
+        assert_eq!(names("target/release/source-salesforce").unwrap(), ["salesforce"]);
+        assert_eq!(names("/a/source-other").unwrap_err().exit_code(), 2);
+        assert_eq!(shown(None).unwrap().len(), api::ALL.len());
     }
 }
-
-fn compared(offered: Catalog, names: &[String]) -> Result<Vec<Compared>> {
-    let mut configured = catalog::configure(offered);
-    catalog::select(&mut configured, names)?;
-    let compared = |stream: ConfiguredStream| Compared {
-        incremental: stream.sync_mode == SyncMode::Incremental,
-        stream: stream.descriptor(),
-        shape: Shape { ignored: ignored(&stream.stream.name), primary_key: stream.primary_key },
-    };
-    Ok(configured.streams.into_iter().map(compared).collect())
-}
-
-/// Members of a stream's rows that differ from read to read.
-fn ignored(stream: &str) -> Vec<&'static str> {
-    if stream == "balance" { vec!["snapshot_at"] } else { Vec::new() }
-}
-
-fn verdict_line(reports: &[StreamReport], verdict: fn(&StreamReport) -> &Verdict) -> String {
-    let differ: Vec<String> = reports
-        .iter()
-        .filter(|report| !verdict(report).is_match())
-        .map(|report| format!("{}: {}", report.name, verdict(report).summary()))
-        .collect();
-    if differ.is_empty() {
-        let equal = reports.iter().map(|report| verdict(report).equal).sum();
-        return format!(
-            "{} records of {} streams are as they must be",
-            table::count(equal),
-            reports.len()
-        );
-    }
-    format!("{} of {} streams differ: {}", differ.len(), reports.len(), differ.join("; "))
-}
-
-fn why_not_killed(summary: &Summary) -> Error {
-    if summary.success {
-        return Error::usage("the read was over before it could be killed: give more --rows");
-    }
-    failure(summary)
-}
-
-fn failure(summary: &Summary) -> Error {
-    let errors: Vec<String> = summary.stats.errors.iter().map(describe_error).collect();
-    let told = if errors.is_empty() { "it told no error".to_owned() } else { errors.join("; ") };
-    Error::run(format!("the connector failed ({}): {told}", summary.source_end))
-}
-
-/// The rows that suit two cores and two minutes.
-pub const DEFAULT_ROWS: u64 = 300;

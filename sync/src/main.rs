@@ -65,18 +65,25 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// The size of the emulated account: objects in each of its large collections.
+    /// The size of the emulated accounts: objects in each of Stripe's large collections.
+    /// Salesforce's have twenty times as many.
     #[arg(long, default_value_t = demo::DEFAULT_ROWS, value_parser = clap::value_parser!(u64).range(100..))]
     rows: u64,
     /// The seed of the data and of the faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The connector to show; built when absent.
+    /// Shows only this connector, source-stripe or source-salesforce; both are built when absent.
     #[arg(long, value_name = "PATH")]
     source: Option<PathBuf>,
-    /// Keeps configuration, state and output in this folder.
+    /// The destination; without it, the one beside this program, or the one that cargo builds.
+    #[arg(long, value_name = "PROGRAM")]
+    destination: Option<PathBuf>,
+    /// Keeps configurations and states in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// The folder that the tables are written to; one of an earlier demo is replaced.
+    #[arg(long, value_name = "FOLDER", default_value = "lake")]
+    lake: PathBuf,
     /// Reads only these streams, with commas between them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     streams: Vec<String>,
@@ -116,8 +123,9 @@ fn run_command(args: RunArgs) -> Result<u8> {
 }
 
 fn demo_command(args: DemoArgs) -> Result<u8> {
-    let DemoArgs { rows, seed, source, keep, streams } = args;
-    let matched = demo::demo(&DemoOptions { rows, seed, source, keep, streams })?;
+    let DemoArgs { rows, seed, source, destination, keep, lake, streams } = args;
+    let matched =
+        demo::demo(&DemoOptions { rows, seed, source, destination, keep, lake, streams })?;
     Ok(u8::from(!matched))
 }
 

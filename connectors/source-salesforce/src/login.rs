@@ -37,6 +37,8 @@ pub fn oauth(
         // Said when the same refresh token is used twice at a time (Help "Error: token request
         // is already being processed").
         .passing("already being processed")
+        // Too many long calls at a time (docs "API Request Limits and Allocations").
+        .passing("ConcurrentRequests")
         .policy(policy)
         .shutdown(context.shutdown.clone());
     if config.auth_type == AuthType::Client {

@@ -380,6 +380,7 @@ impl<'a> Run<'a> {
             Ended::Gone => Err(self.trouble("a Bulk job disappeared before it was read").into()),
             Ended::Aborted => Err(self.trouble("somebody aborted its Bulk job").into()),
             Ended::Failed(why) => {
+                let why = why.trim_end_matches('.');
                 let failure = self.trouble(&format!("a Bulk job failed: {why}")).into();
                 self.halved(window, halvings, &failure).await
             }

@@ -59,12 +59,39 @@ impl RecordLine {
         })
     }
 
+    /// A record whose line begins like another one of the stream, up to the data, and ends with
+    /// nothing but the time of emission behind them. What lies between is not looked at.
+    pub(super) fn with_known_head(
+        raw: &Bytes,
+        head: usize,
+        stream: &Arc<StreamDescriptor>,
+    ) -> Option<Self> {
+        let rest = raw[head..].trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
+        let rest = rest.strip_suffix(b"}")?.trim_ascii_end();
+        let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let (rest, digits) = rest.split_at(rest.len() - digits);
+        let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
+        let rest = rest.strip_suffix(b"\"emitted_at\"")?.trim_ascii_end();
+        let data = rest.strip_suffix(b",")?.trim_ascii();
+        // Data that is no object would need a closer look at where it ends.
+        if data.first() != Some(&b'{') || data.last() != Some(&b'}') {
+            return None;
+        }
+        let emitted_at: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        Some(Self {
+            stream: Arc::clone(stream),
+            data: raw.slice_ref(data),
+            emitted_at_ms: emitted_at_ms(&emitted_at.into()),
+            meta: None,
+        })
+    }
+
     /// The stream.
     pub fn stream(&self) -> &Arc<StreamDescriptor> {
         &self.stream
     }
 
-    /// The record: valid JSON.
+    /// The record, as JSON text that was not read yet: it shows itself as invalid when it is.
     pub fn data(&self) -> &Bytes {
         &self.data
     }

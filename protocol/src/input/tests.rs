@@ -115,3 +115,33 @@ proptest! {
         }
     }
 }
+
+/// A line and what it is, as its fields.
+fn described(line: &Line) -> Option<(String, String, i64, bool)> {
+    let Line::Record(record) = line else { return None };
+    let data = String::from_utf8_lossy(record.data()).into_owned();
+    Some((record.stream().to_string(), data, record.emitted_at_ms(), record.meta().is_some()))
+}
+
+#[test]
+fn records_with_a_known_head_are_the_same_as_when_it_was_new() {
+    let texts = [
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"a":1},"emitted_at":1767225600500}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"a":{"emitted_at":5}},"emitted_at":1}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"a":"},\"emitted_at\":7}}"},"emitted_at":2}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data": {} , "emitted_at" : 3 } }"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"a":1},"emitted_at":4.5}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"a":1},"emitted_at":4,"meta":{}}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","data":{"data":{}},"meta":{},"emitted_at":4}}"#,
+        r#"{"type":"RECORD","record":{"stream":"s","namespace":"n","data":{},"emitted_at":4}}"#,
+        r#"{"type":"RECORD","record":{"data":{"a":1},"stream":"s","emitted_at":4}}"#,
+        r#"{"record":{"stream":"s","data":{"a":1},"emitted_at":4},"type":"RECORD"}"#,
+        r#"{"type":"RECORD","record":{"stream":"x\"data\":","data":{"a":1},"emitted_at":4}}"#,
+    ];
+    let twice = format!("{0}\n{0}", texts.join("\n"));
+    for (at, line) in lines(&twice, 1 << 20).iter().enumerate() {
+        let alone = lines(texts[at % texts.len()], 1 << 20);
+        assert_eq!(described(line), described(&alone[0]), "{}", texts[at % texts.len()]);
+        assert!(described(line).is_some());
+    }
+}

@@ -14,6 +14,8 @@ pub(super) enum Command {
     Discover,
     Read,
     Write,
+    /// A command of the connector's own: its name and what it does.
+    Task(&'static str, &'static str),
 }
 
 impl Command {
@@ -24,6 +26,7 @@ impl Command {
             Self::Discover => "discover",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Task(name, _) => name,
         }
     }
 
@@ -34,6 +37,7 @@ impl Command {
             Self::Discover => "Lists the streams",
             Self::Read => "Reads the streams of a configured catalog to stdout",
             Self::Write => "Writes the records of stdin",
+            Self::Task(_, about) => about,
         }
     }
 

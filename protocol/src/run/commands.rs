@@ -33,7 +33,7 @@ const WORKERS: usize = 2;
 
 /// The whole life of the process.
 pub(super) fn run<C: Connector>(connector: C) -> ExitCode {
-    let code = match cli::parse(C::COMMANDS, std::env::args_os()) {
+    let code = match cli::parse(&C::commands(), std::env::args_os()) {
         Ok(arguments) => {
             let closed = if arguments.command.is_transfer() { CLOSED_PIPE } else { SUCCESS };
             stdout(closed).map(|output| execute(&connector, &arguments, output))
@@ -127,6 +127,7 @@ impl<'a, C: Connector> Session<'a, C> {
         match self.arguments.command {
             Command::Check => self.check(),
             Command::Discover => self.discover(),
+            Command::Task(name, _) => self.task(name),
             _ => self.transfer(),
         }
     }
@@ -170,6 +171,12 @@ impl<'a, C: Connector> Session<'a, C> {
         }
         output.line(line("CATALOG", "catalog", &catalog));
         Ok(SUCCESS)
+    }
+
+    fn task(self, name: &str) -> Result<u8> {
+        let config = self.config()?;
+        runtime(WORKERS)?.block_on(self.connector.task(name, config, self.context.clone()))?;
+        Ok(if self.context.output.has_failures() { FAILURE } else { SUCCESS })
     }
 
     fn transfer(self) -> Result<u8> {

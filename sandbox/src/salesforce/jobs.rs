@@ -41,7 +41,7 @@ struct State {
     jobs: Vec<Job>,
     /// Jobs since the scripts were set.
     counted: u64,
-    /// How often each script changed a page.
+    /// How often each script happened.
     used: Vec<u64>,
 }
 
@@ -152,10 +152,13 @@ impl Jobs {
             extra: 0,
             results: Arc::new(results),
         };
-        for script in &settings.script {
-            if !fits(script, job.counted, &job.object) {
+        state.used.resize(settings.script.len(), 0);
+        for (script, used) in settings.script.iter().zip(&mut state.used) {
+            let is_of_it = !script.is_of_pages() && fits(script, job.counted, &job.object);
+            if !is_of_it || !script.is_left(*used) {
                 continue;
             }
+            *used += 1;
             let after = now_ms + script.after_ms;
             match script.action {
                 JobAction::Fail => {
@@ -353,11 +356,7 @@ impl State {
     fn page_script(&mut self, settings: &JobSettings, job: u64, object: &str) -> Option<JobAction> {
         self.used.resize(settings.script.len(), 0);
         for (script, used) in settings.script.iter().zip(&mut self.used) {
-            let is_page = matches!(
-                script.action,
-                JobAction::Miscount | JobAction::LoseRow | JobAction::RepeatPage
-            );
-            if is_page && fits(script, job, object) && (script.times == 0 || *used < script.times) {
+            if script.is_of_pages() && fits(script, job, object) && script.is_left(*used) {
                 *used += 1;
                 return Some(script.action);
             }

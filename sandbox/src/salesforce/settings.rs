@@ -154,13 +154,23 @@ pub struct JobScript {
     /// The job's error message (`fail`).
     #[serde(default)]
     pub message: Option<String>,
-    /// To how many pages it happens (`miscount`, `lose_row`, `repeat_page`); 0 for all.
-    #[serde(default = "one")]
-    pub times: u64,
+    /// To how many jobs or pages it happens, 0 for all; if not given, to all jobs, and to one page
+    /// (`miscount`, `lose_row`, `repeat_page`).
+    #[serde(default)]
+    pub times: Option<u64>,
 }
 
-fn one() -> u64 {
-    1
+impl JobScript {
+    /// Whether it changes a page of results, not a job.
+    pub fn is_of_pages(&self) -> bool {
+        matches!(self.action, JobAction::Miscount | JobAction::LoseRow | JobAction::RepeatPage)
+    }
+
+    /// Whether it happens once more after so many times.
+    pub fn is_left(&self, used: u64) -> bool {
+        let times = self.times.unwrap_or(u64::from(self.is_of_pages()));
+        times == 0 || used < times
+    }
 }
 
 /// What a script does.

@@ -38,8 +38,8 @@ impl StreamReport {
 pub struct Requests {
     /// All of them.
     pub total: u64,
-    /// Answered 429.
-    pub rate_limited: u64,
+    /// Refused because of a limit: 429, and what Salesforce says instead, 403 and 420.
+    pub limited: u64,
     /// Answered 5xx.
     pub failed: u64,
     /// Ended by a connection that broke before an answer.
@@ -60,7 +60,7 @@ impl Requests {
         };
         Self {
             total: counts.all.total,
-            rate_limited: counts.all.rate_limited,
+            limited: sum(|status| matches!(status, "403" | "420" | "429")),
             failed: sum(|status| status.starts_with('5')),
             reset: sum(|status| status == "reset"),
         }
@@ -70,7 +70,7 @@ impl Requests {
     pub fn plus(self, other: Self) -> Self {
         Self {
             total: self.total + other.total,
-            rate_limited: self.rate_limited + other.rate_limited,
+            limited: self.limited + other.limited,
             failed: self.failed + other.failed,
             reset: self.reset + other.reset,
         }
@@ -138,7 +138,7 @@ pub fn totals(requests: Requests, effort: Effort) -> String {
     let rate = table::per_second(effort.records, effort.time);
     let rows = [
         ("requests", table::count(requests.total)),
-        ("429 ridden out", table::count(requests.rate_limited)),
+        ("limits ridden out", table::count(requests.limited)),
         ("5xx ridden out", table::count(requests.failed)),
         ("resets ridden out", table::count(requests.reset)),
         ("records/s, pauses included", table::count(rate)),
@@ -157,12 +157,12 @@ mod tests {
     #[test]
     fn requests_are_told_apart_by_status() {
         let counters = Counters::default();
-        for status in [Some(200), Some(429), Some(500), Some(503), None] {
+        for status in [Some(200), Some(403), Some(429), Some(500), Some(503), None] {
             counters.add("stripe", "/stripe/v1/charges", status);
         }
         let requests = Requests::of(&counters.snapshot());
         let twice = requests.plus(requests);
-        assert_eq!((twice.total, twice.rate_limited, twice.failed, twice.reset), (10, 2, 4, 2));
+        assert_eq!((twice.total, twice.limited, twice.failed, twice.reset), (12, 4, 4, 2));
     }
 
     #[test]

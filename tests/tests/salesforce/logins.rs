@@ -119,6 +119,17 @@ fn case_24_a_login_that_is_being_processed_is_asked_for_again() {
 }
 
 #[test]
+fn a_login_in_a_crowd_is_asked_for_again() {
+    let org = Salesforce::of_rows(50);
+    org.faults(
+        "[[script]]\npath = \"*/oauth2/token\"\nnth = 1\ntimes = 2\naction = \"too_many\"\n",
+    );
+    let check = org.job("check").run().succeeded();
+    assert_eq!(check.status().status, ConnectionStatusType::Succeeded);
+    assert_eq!(org.logins(), 3);
+}
+
+#[test]
 fn case_36_every_flow_logs_in() {
     let org = Salesforce::start(Options { clock_start: now(), rows: 30, ..Options::default() });
     for kind in ["Client", "ClientCredentials", "JWT", "Password"] {
