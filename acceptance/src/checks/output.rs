@@ -43,6 +43,8 @@ pub struct Bounds {
     pub seconds: Option<f64>,
     /// The memory, in bytes.
     pub peak_rss: Option<u64>,
+    /// The length of a line, in bytes; without it, the platform's.
+    pub line: Option<usize>,
 }
 
 /// What is known about a run.
@@ -60,7 +62,7 @@ pub struct Circumstances<'a> {
 
 /// Looks at the output of a run.
 pub fn check(run: &Transcript, of: &Circumstances<'_>, sheet: &mut Sheet) {
-    lines(run, sheet);
+    lines(run, of.bounds.line.unwrap_or(LONG_LINE), sheet);
     for rule in [&rules::O02, &rules::O06, &rules::O09] {
         sheet.check(rule);
     }
@@ -90,7 +92,7 @@ fn is_cut(run: &Transcript, line: &Line) -> bool {
     is_last && !run.is_terminated && was_killed
 }
 
-fn lines(run: &Transcript, sheet: &mut Sheet) {
+fn lines(run: &Transcript, longest: usize, sheet: &mut Sheet) {
     sheet.check(&rules::O01);
     sheet.check(&rules::O03);
     for line in &run.lines {
@@ -114,10 +116,13 @@ fn lines(run: &Transcript, sheet: &mut Sheet) {
             let message = format!("the key {path} stands twice");
             sheet.find(find(Finding::new(&rules::O03, message)));
         }
-        if line.raw.len() >= LONG_LINE {
-            let message = format!("the line has {} bytes", line.raw.len());
+        if line.raw.len() >= longest {
+            let finding =
+                Finding::new(&rules::O03, format!("the line has {} bytes", line.raw.len()));
             let reason = "the platform only notes lines of 20 MB and more in its log";
-            sheet.find(find(Finding::new(&rules::O03, message).only(Level::Warning, reason)));
+            // Who gives another limit means it.
+            let is_usual = longest == LONG_LINE;
+            sheet.find(find(if is_usual { finding.only(Level::Warning, reason) } else { finding }));
         }
     }
     if !run.is_terminated && !run.was_interrupted() && !matches!(run.exit, Exit::Signal(_)) {
@@ -358,7 +363,7 @@ mod tests {
         let circumstances = Circumstances {
             expected: Expected::Success,
             leaks: &leaks,
-            bounds: Bounds { seconds: Some(1.0), peak_rss: Some(1 << 20) },
+            bounds: Bounds { seconds: Some(1.0), peak_rss: Some(1 << 20), line: Some(1 << 20) },
             config: None,
         };
         let mut sheet = Sheet::new();

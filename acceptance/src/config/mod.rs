@@ -126,7 +126,7 @@ pub enum Strictness {
     High,
 }
 
-/// Something about the file that the report tells.
+/// Something that the report tells beside its findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// What it is.
@@ -147,6 +147,20 @@ pub enum NoteKind {
     UnknownKey,
     /// An old form that was understood.
     Legacy,
+    /// What became of recorded or replayed traffic.
+    Traffic,
+}
+
+impl NoteKind {
+    /// The words for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bypass => "left out",
+            Self::UnknownKey => "unknown key",
+            Self::Legacy => "old form",
+            Self::Traffic => "traffic",
+        }
+    }
 }
 
 /// What is wrong with the file.

@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 
-use crate::config::NoteKind;
 use crate::sheet::Finding;
 
 use super::style::plain;
@@ -141,13 +140,9 @@ fn notes(out: &mut String, report: &Report) {
     if report.notes.is_empty() {
         return;
     }
-    out.push_str("<section>\n<h2>The configuration file</h2>\n<ul class=\"findings\">\n");
+    out.push_str("<section>\n<h2>Notes</h2>\n<ul class=\"findings\">\n");
     for note in &report.notes {
-        let kind = match note.kind {
-            NoteKind::Bypass => "left out",
-            NoteKind::UnknownKey => "unknown key",
-            NoteKind::Legacy => "old form",
-        };
+        let kind = note.kind.name();
         let (path, text) = (escape(&note.path), escape(&note.text));
         let _ = writeln!(out, "<li><b>{kind}</b> <code>{path}</code> {text}</li>");
     }

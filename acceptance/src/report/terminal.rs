@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::config::NoteKind;
 use crate::sheet::Finding;
 
 use super::style::plain;
@@ -200,12 +199,8 @@ fn skipped(report: &Report, view: &View) -> String {
 fn notes(report: &Report, view: &View) -> String {
     let mut out = String::new();
     for note in &report.notes {
-        let first = match note.kind {
-            NoteKind::Bypass => "left out  ",
-            NoteKind::UnknownKey => "unknown key  ",
-            NoteKind::Legacy => "old form  ",
-        };
-        line(&mut out, &view.wrap(first, &format!("{}: {}", note.path, note.text)));
+        let first = format!("{}  ", note.kind.name());
+        line(&mut out, &view.wrap(&first, &format!("{}: {}", note.path, note.text)));
     }
     out
 }

@@ -274,6 +274,7 @@ impl<'a> Desk<'a> {
         let bounds = Bounds {
             seconds: (!call.is_hindered).then(|| seconds_of(limits, &call.command)),
             peak_rss: Some((limits.peak_rss_mib * 1024.0 * 1024.0) as u64),
+            line: Some(limits.line_bytes),
         };
         let schema = self.lab.schema();
         let circumstances = Circumstances {

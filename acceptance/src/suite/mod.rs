@@ -35,10 +35,11 @@ pub use progress::{Line, Progress, Silent};
 use crate::checks::incremental::CursorRules;
 use crate::checks::streams;
 use crate::config::{
-    BasicReadTest, Common, Config, ConfigSource, IncrementalTest, PathPart, Plan, Section, Target,
+    BasicReadTest, Common, Config, ConfigSource, IncrementalTest, Note, NoteKind, PathPart, Plan,
+    Section, Target,
 };
 use crate::exec::{Connector, Trouble};
-use crate::proxy::{Mode, Options, Proxy};
+use crate::proxy::{Journal, Mode, Options, Proxy};
 use crate::report::{About, Report};
 use crate::rules::{self, Rule};
 
@@ -72,8 +73,12 @@ pub fn run(settings: &Config, how: How, progress: &dyn Progress) -> Result<Repor
     commands::finally(settings);
     let seed = lab.seed;
     let results = lab.into_results();
+    let mut notes = settings.notes.clone();
     if let Some(proxy) = proxy {
-        proxy.finish().map_err(|error| Trouble(format!("the recording: {error}")))?;
+        let journal = proxy.finish();
+        notes.extend(of_traffic(
+            &journal.map_err(|error| Trouble(format!("the recording: {error}")))?,
+        ));
     }
     outcome?;
     let about = About {
@@ -85,9 +90,25 @@ pub fn run(settings: &Config, how: How, progress: &dyn Progress) -> Result<Repor
         strict: settings.strict,
         off: settings.rules.off.clone(),
         runs: results.runs,
-        notes: settings.notes.clone(),
+        notes,
     };
     Ok(Report::new(&results.sheet, about))
+}
+
+/// What the proxy has to say about a recording or a replay.
+fn of_traffic(journal: &Journal) -> Vec<Note> {
+    let mut texts = journal.problems.clone();
+    if let Some(first) = journal.unmatched().next() {
+        texts.push(format!(
+            "{} requests are not in the recording and got status 599, such as {} {}; record again, \
+             with the same flags",
+            journal.unmatched().count(),
+            first.method,
+            first.url
+        ));
+    }
+    let note = |text| Note { kind: NoteKind::Traffic, path: "proxy".to_owned(), text };
+    texts.into_iter().map(note).collect()
 }
 
 fn connector(settings: &Config, how: &How) -> Result<Connector, Trouble> {

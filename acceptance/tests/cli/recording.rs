@@ -49,6 +49,21 @@ fn recorded_and_replayed(more: &[&str]) {
 }
 
 #[test]
+fn what_was_not_recorded_is_said() {
+    let bench = Bench::new();
+    let run = |rules: &str, folder: [&str; 2]| {
+        bench.run(None, &[&["--rules", rules][..], &folder].concat())
+    };
+    assert_eq!(run("C01", ["--record", "traffic"]).code, 0);
+    // The same again, then a read, which nobody has recorded.
+    let check = run("C01", ["--replay", "traffic"]);
+    assert!(check.code == 0 && !check.stdout.contains("traffic"), "{check:?}");
+    let said = "requests are not in the recording and got status 599, such as GET http://127.0.0.1";
+    run("R03", ["--replay", "traffic"]).says(1, &["traffic proxy: ", said]);
+    run("C01", ["--record", "traffic"]).refuses(&["traffic"]);
+}
+
+#[test]
 fn traffic_through_the_base_url_is_replayed() {
     recorded_and_replayed(&["--base-url-key", "api_url"]);
 }

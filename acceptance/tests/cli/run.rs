@@ -112,6 +112,14 @@ fn only_what_is_asked_for_is_run() {
 }
 
 #[test]
+fn limits_are_those_of_the_file() {
+    let bench = Bench::new();
+    bench.write("acceptance.yml", "limits: {line_bytes: 2000}");
+    let outcome = bench.run(None, &["--config-file", ".", "--rules", "O03"]);
+    outcome.says(1, &["failed O03", "the line has ", " bytes at spec, line 1"]);
+}
+
+#[test]
 fn a_connector_that_is_no_connector_fails_whatever_is_asked_for() {
     let bench = Bench::new();
     let run = |command: &str| {
