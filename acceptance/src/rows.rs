@@ -46,14 +46,19 @@ impl Rows {
         let during = During::of(run);
         for (line, record) in run.records().take_while(|(line, _)| line.number <= up_to) {
             let info = streams.iter().find(|info| info.descriptor == record.stream);
-            let mut data = content(&record.data, ignored.get(&record.stream.name));
+            let ignored = ignored.get(&record.stream.name);
+            let mut data = content(&record.data, ignored);
             let mut times = BTreeSet::new();
             hide_times(&mut data, "", &during, &mut times);
             if !times.is_empty() {
                 rows.read_times.entry(record.stream.clone()).or_default().append(&mut times);
             }
             let content = data.to_string();
-            let identity = identity(info, &record.data, &content);
+            // A key that changes by itself identifies nothing.
+            let ignored = ignored.map_or(&[][..], Vec::as_slice);
+            let keyed =
+                info.filter(|info| !info.primary_key.iter().any(|key| ignored.contains(key)));
+            let identity = identity(keyed, &record.data, &content);
             rows.add(&record.stream, identity, content, line.number);
         }
         rows

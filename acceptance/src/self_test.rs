@@ -41,6 +41,9 @@ impl Verdict {
     }
 }
 
+/// How many times as much data the larger API has.
+const MORE: usize = 100;
+
 /// The names of the stubs as they should be.
 const CORRECT: [(&str, Connector); 2] =
     [("source", Connector::Source), ("destination", Connector::Destination)];
@@ -237,7 +240,7 @@ fn report(
     match connector {
         Connector::Source => {
             let api = StubApi::start().map_err(trouble)?;
-            let large = StubApi::with(Rows::default().times(10), usize::MAX).map_err(trouble)?;
+            let large = StubApi::with(Rows::default().times(MORE), usize::MAX).map_err(trouble)?;
             let settings = source_settings(folder.path(), &words, rule, &api, &large)?;
             suite::run(&settings, how, &Silent)
         }
@@ -259,10 +262,12 @@ fn source_settings(
     api: &StubApi,
     large: &StubApi,
 ) -> Result<Config, Trouble> {
-    // Only a renewed token makes the stub send a CONTROL message.
-    let auth = if rule == Some(&rules::O11) { Auth::OAuth } else { Auth::ApiToken };
+    // Only with OAuth is there a token to renew, and a CONTROL message that tells of it.
+    let renews = [Some(&rules::O11), Some(&rules::F07)].contains(&rule);
+    let auth = if renews { Auth::OAuth } else { Auth::ApiToken };
     let config = stub::source_config(&api.url(), auth);
-    let growth = stub::source_config(&large.url(), auth);
+    let mut growth = stub::source_config(&large.url(), auth);
+    growth["page_size"] = 500.into();
     let mut wrong = config.clone();
     wrong["credentials"]["api_token"] = "sk_stub_0000000000000000".into();
     let previous = &words[..2];
@@ -277,8 +282,8 @@ fn source_settings(
             "parallel": 2,
             // Enough for the stub, and soon over for what hangs.
             "limits": {
-                "spec_seconds": 2, "check_seconds": 10, "discover_seconds": 10,
-                "read_seconds": 10,
+                "spec_seconds": 3, "check_seconds": 10, "discover_seconds": 10,
+                "read_seconds": 20,
             },
             "growth": {"config": growth},
             "previous": {"executable": previous},

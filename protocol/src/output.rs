@@ -5,6 +5,7 @@ mod capture;
 mod queue;
 mod stream;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -302,6 +303,17 @@ impl Output {
         self.shared
             .queue
             .push_with(|| line("TRACE", "trace", &make(clock::now_ms_decimal())), None);
+    }
+
+    /// Masks the unmistakable secrets in a tree; one without any stays as it is in memory.
+    pub(crate) fn mask_in_place(&self, tree: &mut Value) {
+        let masked = match self.masker().mask_data(tree) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        };
+        if let Some(masked) = masked {
+            *tree = masked;
+        }
     }
 
     fn masker(&self) -> std::sync::RwLockReadGuard<'_, Masker> {

@@ -8,6 +8,7 @@ use crate::api::Reply;
 use crate::clock;
 use crate::counters::Counts;
 use crate::faults::Profile;
+use crate::journal::Entry;
 use crate::service::Shared;
 
 /// A handle to a running server's inside; the HTTP admin paths call the same methods.
@@ -26,9 +27,15 @@ impl Admin {
         self.shared.counters.snapshot()
     }
 
-    /// Sets all counters to zero.
+    /// Sets all counters to zero and empties the journal.
     pub fn reset_counters(&self) {
         self.shared.counters.reset();
+        self.shared.journal.reset();
+    }
+
+    /// The last requests, oldest first; some thousands at most.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.shared.journal.entries()
     }
 
     /// The virtual time, unix seconds.
@@ -46,8 +53,8 @@ impl Admin {
         self.shared.faults.replace(profile);
     }
 
-    /// Changes data of an API: `action` is `create`, `mutate`, `delete` or `event`, the keys of
-    /// `body` are those of the admin path of that name (see README.md).
+    /// Changes data or behaviour of an API: `action` is `create`, `mutate`, `delete`, `event` or
+    /// `settings`, the keys of `body` are those of the admin path of that name (see README.md).
     pub fn change(&self, api: &str, action: &str, body: &Value) -> Result<Value, String> {
         self.mounted(api)?.change(action, body, self.now())
     }
@@ -61,7 +68,7 @@ impl Admin {
     }
 
     /// The streams that have a truth.
-    pub fn streams(&self, api: &str) -> Result<Vec<&'static str>, String> {
+    pub fn streams(&self, api: &str) -> Result<Vec<String>, String> {
         Ok(self.mounted(api)?.streams())
     }
 
@@ -83,11 +90,11 @@ pub(crate) fn http(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Repl
     }
     match command(admin, method, path, body) {
         Ok(value) => {
-            Reply { status: 200, body: value.to_string().into_bytes(), ..Reply::default() }
+            Reply { status: 200, body: value.to_string().into_bytes().into(), ..Reply::default() }
         }
         Err((status, message)) => {
             let body = json!({"error": message}).to_string().into_bytes();
-            Reply { status, body, ..Reply::default() }
+            Reply { status, body: body.into(), ..Reply::default() }
         }
     }
 }
@@ -102,11 +109,12 @@ fn truth(admin: &Admin, path: &str) -> Reply {
         Ok(lines) => Reply {
             status: 200,
             headers: vec![("content-type", "application/x-ndjson".to_owned())],
-            body: lines.into_bytes(),
+            body: lines.into_bytes().into(),
+            ..Reply::default()
         },
         Err(message) => Reply {
             status: 404,
-            body: json!({"error": message}).to_string().into_bytes(),
+            body: json!({"error": message}).to_string().into_bytes().into(),
             ..Reply::default()
         },
     }
@@ -117,6 +125,9 @@ fn command(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Result<Value
     match (method, path) {
         ("GET", "counters") => {
             serde_json::to_value(admin.counters()).map_err(|e| (500, e.to_string()))
+        }
+        ("GET", "journal") => {
+            serde_json::to_value(admin.journal()).map_err(|e| (500, e.to_string()))
         }
         ("POST", "reset-counters") => {
             admin.reset_counters();
@@ -135,7 +146,7 @@ fn command(admin: &Admin, method: &str, path: &str, body: &[u8]) -> Result<Value
             admin.set_faults(profile(body).map_err(bad)?);
             Ok(json!({}))
         }
-        ("POST", "create" | "mutate" | "delete" | "event") => {
+        ("POST", "create" | "mutate" | "delete" | "event" | "settings") => {
             let body = parse(body).map_err(bad)?;
             let api = body["api"].as_str().unwrap_or("stripe").to_owned();
             admin.change(&api, path, &body).map_err(bad)

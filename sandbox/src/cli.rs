@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::clock;
 use crate::faults::Profile;
 use crate::options::Options;
+use crate::salesforce::{self, Salesforce};
 use crate::server::Server;
 use crate::stripe::{self, Stripe};
 
@@ -61,6 +62,9 @@ struct Data {
     /// Virtual time at the start: an RFC 3339 date-time, or `now`.
     #[arg(long, default_value = "2026-11-01T00:00:00Z", value_parser = clock::parse_start)]
     clock_start: i64,
+    /// The Salesforce org: TOML such as `data.objects = 100`, or a file of it ending in .toml.
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = salesforce::Settings::load)]
+    salesforce: salesforce::Settings,
 }
 
 #[derive(Args)]
@@ -107,6 +111,7 @@ impl Serve {
             clock_start: self.data.clock_start,
             event_delay: self.event_delay,
             account_version: self.account_version,
+            salesforce: self.data.salesforce,
         }
     }
 }
@@ -124,6 +129,7 @@ pub fn run() -> io::Result<()> {
                 seed: data.seed,
                 rows: data.rows,
                 clock_start: data.clock_start,
+                salesforce: data.salesforce,
                 ..Options::default()
             };
             let mut out = io::stdout().lock();
@@ -150,6 +156,7 @@ fn run_server(options: Options) -> io::Result<()> {
 pub fn config(connector: &str, base: &str) -> io::Result<String> {
     match connector {
         "source-stripe" => Ok(format!("{}\n", stripe::connector_config(base))),
+        "source-salesforce" => Ok(format!("{}\n", salesforce::connector_config(base))),
         other => Err(unknown(other)),
     }
 }
@@ -163,12 +170,15 @@ pub fn truth(
 ) -> io::Result<()> {
     match connector {
         "source-stripe" => Stripe::new(options).truth(stream, options.clock_start, out),
+        "source-salesforce" => Salesforce::new(options).truth(stream, options.clock_start, out),
         other => Err(unknown(other)),
     }
 }
 
 fn unknown(connector: &str) -> io::Error {
-    io::Error::other(format!("no emulated API for {connector:?}; there is: source-stripe"))
+    io::Error::other(format!(
+        "no emulated API for {connector:?}; there are: source-stripe, source-salesforce"
+    ))
 }
 
 fn print(text: &str) -> io::Result<()> {

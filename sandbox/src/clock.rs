@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat};
 /// 2026-11-01T00:00:00Z, the moment a sandbox starts at unless told otherwise.
 pub const DEFAULT_START: i64 = 1_793_491_200;
 
-/// A clock in whole unix seconds that starts at a chosen moment.
+/// A clock that starts at a chosen moment, a whole unix second.
 #[derive(Debug)]
 pub struct Clock {
     start: i64,
@@ -29,8 +29,13 @@ impl Clock {
 
     /// The virtual time, unix seconds.
     pub fn now(&self) -> i64 {
-        let elapsed = i64::try_from(self.origin.elapsed().as_secs()).unwrap_or(i64::MAX / 2);
-        self.start + elapsed + self.advanced.load(Ordering::SeqCst)
+        self.now_ms().div_euclid(1000)
+    }
+
+    /// The virtual time, unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        let elapsed = i64::try_from(self.origin.elapsed().as_millis()).unwrap_or(i64::MAX / 2);
+        (self.start + self.advanced.load(Ordering::SeqCst)) * 1000 + elapsed
     }
 
     /// Moves the clock forward by `seconds` (it never goes back) and returns the new time.

@@ -1,6 +1,6 @@
 //! SaaS APIs emulated on loopback, for demos, tests and benchmarks.
 //!
-//! One server carries several APIs by path prefix (`/stripe` today). The frame here (command
+//! One server carries several APIs by path prefix (`/stripe`, `/salesforce`). The frame here (command
 //! line, faults, admin paths, counters, rate limit, virtual clock, TLS) knows no API; an API is
 //! one [`api::Api`] in its own module. Data is generated from a seed and never stored: the same
 //! seed, row count and clock start give the same objects, which is what makes `truth` possible.
@@ -19,10 +19,12 @@ pub mod clock;
 pub mod counters;
 pub mod faults;
 mod hash;
+pub mod journal;
 mod limiter;
 mod listener;
 pub mod options;
 mod pretty;
+pub mod salesforce;
 pub mod server;
 mod service;
 pub mod stripe;

@@ -1,14 +1,11 @@
 //! Accepts connections, plain or TLS, that a handler can order to be reset.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,12 +28,6 @@ impl ResetSwitch {
     }
 }
 
-impl Connected<IncomingStream<'_, Acceptor>> for ResetSwitch {
-    fn connect_info(stream: IncomingStream<'_, Acceptor>) -> Self {
-        stream.io().switch.clone()
-    }
-}
-
 /// An accepted connection.
 pub struct Conn {
     stream: Stream,
@@ -49,6 +40,11 @@ enum Stream {
 }
 
 impl Conn {
+    /// The switch that resets this connection.
+    pub fn switch(&self) -> ResetSwitch {
+        self.switch.clone()
+    }
+
     /// A reset is a close without lingering; the error makes the HTTP layer drop the connection.
     fn refuse_if_pulled(&self) -> io::Result<()> {
         if !self.switch.pulled() {
@@ -121,28 +117,28 @@ impl AsyncWrite for Conn {
 }
 
 /// Connections ready for HTTP; TLS handshakes happen beside each other, not one after another.
-pub struct Acceptor {
-    ready: mpsc::Receiver<(Conn, SocketAddr)>,
-    local: SocketAddr,
-}
+pub struct Acceptor(mpsc::Receiver<Conn>);
 
 impl Acceptor {
     /// Accepts from `listener`, with TLS if an acceptor is given.
-    pub fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let local = listener.local_addr()?;
+    pub fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         let (sender, ready) = mpsc::channel(64);
         tokio::spawn(accept_all(listener, tls, sender));
-        Ok(Self { ready, local })
+        Self(ready)
+    }
+
+    /// The next connection.
+    pub async fn accept(&mut self) -> Conn {
+        match self.0.recv().await {
+            Some(connection) => connection,
+            None => std::future::pending().await,
+        }
     }
 }
 
-async fn accept_all(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    ready: mpsc::Sender<(Conn, SocketAddr)>,
-) {
+async fn accept_all(listener: TcpListener, tls: Option<TlsAcceptor>, ready: mpsc::Sender<Conn>) {
     loop {
-        let Ok((tcp, peer)) = listener.accept().await else {
+        let Ok((tcp, _)) = listener.accept().await else {
             // Out of file descriptors, for example: wait instead of spinning.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
@@ -162,24 +158,8 @@ async fn accept_all(
                 },
             };
             // A closed channel means that the server is stopping.
-            let _ = ready.send((Conn { stream, switch: ResetSwitch::default() }, peer)).await;
+            let _ = ready.send(Conn { stream, switch: ResetSwitch::default() }).await;
         });
-    }
-}
-
-impl Listener for Acceptor {
-    type Io = Conn;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Conn, SocketAddr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.local)
     }
 }
 

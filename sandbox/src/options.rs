@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::faults::Profile;
+use crate::salesforce;
 
 /// Settings of one server; the defaults are those of the command line, on a free port.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Options {
     pub event_delay: u32,
     /// Default API version of the emulated Stripe account: the version its events are frozen in.
     pub account_version: String,
+    /// The emulated Salesforce org.
+    pub salesforce: salesforce::Settings,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             clock_start: clock::DEFAULT_START,
             event_delay: 20,
             account_version: "2024-06-20".to_owned(),
+            salesforce: salesforce::Settings::default(),
         }
     }
 }

@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
-use crate::listener::{self, Acceptor, ResetSwitch};
+use crate::listener::{self, Acceptor};
 use crate::options::Options;
 use crate::service::{self, Shared};
 
@@ -93,16 +97,29 @@ impl Drop for Server {
     }
 }
 
+/// Accepts and serves until told to stop.
 async fn serve(
     socket: std::net::TcpListener,
     tls: Option<TlsAcceptor>,
-    router: axum::Router,
+    router: Router,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
-    let acceptor = Acceptor::new(TcpListener::from_std(socket)?, tls)?;
-    let service = router.into_make_service_with_connect_info::<ResetSwitch>();
+    let mut acceptor = Acceptor::new(TcpListener::from_std(socket)?, tls);
+    let accepting = async {
+        loop {
+            let conn = acceptor.accept().await;
+            let router = router.clone().layer(Extension(conn.switch()));
+            // Names as the emulated APIs write them over HTTP/1.1: Airbyte's Bulk reader for
+            // Salesforce takes a lower-case `content-type` for something else.
+            let connection = http1::Builder::new()
+                .title_case_headers(true)
+                .serve_connection(TokioIo::new(conn), TowerToHyperService::new(router));
+            // A connection that breaks is the client's affair.
+            tokio::spawn(async { connection.await.unwrap_or_default() });
+        }
+    };
     tokio::select! {
-        result = axum::serve(acceptor, service).into_future() => result,
+        () = accepting => Ok(()),
         _ = stopped => Ok(()),
     }
 }

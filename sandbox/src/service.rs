@@ -7,24 +7,26 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 
 use crate::admin::{self, Admin};
-use crate::api::{Api, Call, Reply};
+use crate::api::{self, Api, Call, Reply};
 use crate::clock::{self, Clock};
 use crate::counters::Counters;
 use crate::faults::{Fault, Faults};
+use crate::journal::Journal;
 use crate::limiter::Limiter;
 use crate::listener::ResetSwitch;
 use crate::options::Options;
 use crate::pretty;
+use crate::salesforce::Salesforce;
 use crate::stripe::Stripe;
 
-/// The largest admin body; API requests carry none.
+/// The largest body of a request.
 const MAX_BODY: usize = 1 << 20;
 
 /// Everything the server shares between requests.
@@ -32,6 +34,7 @@ pub struct Shared {
     pub apis: Vec<Mounted>,
     pub clock: Clock,
     pub counters: Counters,
+    pub journal: Journal,
     pub faults: Faults,
     pub options: Options,
     requests: AtomicU64,
@@ -45,12 +48,14 @@ pub struct Mounted {
 
 impl Shared {
     pub fn new(options: Options) -> Self {
-        let apis: Vec<Box<dyn Api>> = vec![Box::new(Stripe::new(&options))];
+        let apis: Vec<Box<dyn Api>> =
+            vec![Box::new(Stripe::new(&options)), Box::new(Salesforce::new(&options))];
         let limiter = || options.rate_limit.map(|rate| Limiter::new(rate, Instant::now()));
         Self {
             apis: apis.into_iter().map(|api| Mounted { api, limiter: limiter() }).collect(),
             clock: Clock::new(options.clock_start),
             counters: Counters::default(),
+            journal: Journal::default(),
             faults: Faults::new(options.seed, options.faults.clone()),
             requests: AtomicU64::new(0),
             options,
@@ -59,6 +64,16 @@ impl Shared {
 
     pub fn api(&self, prefix: &str) -> Option<&Mounted> {
         self.apis.iter().find(|m| m.api.prefix() == prefix)
+    }
+
+    /// The API that a path leads to, how much of the path is its prefix, and the rest.
+    fn find<'a>(&self, path: &'a str) -> Option<(&Mounted, &'a str, &'a str)> {
+        let (first, rest) = split_prefix(path);
+        if let Some(mounted) = self.api(first) {
+            return Some((mounted, &path[..path.len() - rest.len()], rest));
+        }
+        let mounted = self.apis.iter().find(|m| m.api.roots().contains(&first))?;
+        Some((mounted, "", path))
     }
 }
 
@@ -69,14 +84,14 @@ pub fn router(shared: Arc<Shared>) -> Router {
 
 async fn handle(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(switch): ConnectInfo<ResetSwitch>,
+    Extension(switch): Extension<ResetSwitch>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let query = parts.uri.query().unwrap_or_default();
+    let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let reply = if let Some(rest) = path.strip_prefix("/_admin/") {
-        let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
         admin::http(&Admin::new(shared.clone()), parts.method.as_str(), rest, &body)
     } else {
         let headers = parts
@@ -84,10 +99,11 @@ async fn handle(
             .iter()
             .filter_map(|(n, v)| Some((n.as_str().to_owned(), v.to_str().ok()?.to_owned())))
             .collect::<Vec<_>>();
-        let request = Incoming { method: parts.method.as_str(), path, query, headers: &headers };
+        let method = parts.method.as_str();
+        let request = Incoming { method, path, query, headers: &headers, body: &body };
         match answer(&shared, &request).await {
             Outcome::Whole(reply) => reply,
-            Outcome::Cut(reply) => return cut(to_response(&shared, reply)).await,
+            Outcome::Cut(reply, bytes) => return cut(to_response(&shared, reply), bytes).await,
             Outcome::Reset => {
                 switch.pull();
                 Reply { status: 500, ..Reply::default() }
@@ -102,39 +118,52 @@ struct Incoming<'a> {
     path: &'a str,
     query: &'a str,
     headers: &'a [(String, String)],
+    body: &'a [u8],
 }
 
 enum Outcome {
     Whole(Reply),
-    Cut(Reply),
+    /// The answer, and after how many bytes it ends; None for two thirds.
+    Cut(Reply, Option<usize>),
     Reset,
 }
 
 async fn answer(shared: &Shared, request: &Incoming<'_>) -> Outcome {
-    let (prefix, rest) = split_prefix(request.path);
-    let Some(mounted) = shared.api(prefix) else {
+    let Some((mounted, prefix, rest)) = shared.find(request.path) else {
         shared.counters.add("", request.path, Some(404));
-        let body = br#"{"error":"no such API here; try /stripe or /_admin/counters"}"#.to_vec();
-        return Outcome::Whole(Reply { status: 404, body, ..Reply::default() });
+        let body = br#"{"error":"no such API here; try /stripe, /salesforce or /_admin/counters"}"#;
+        return Outcome::Whole(Reply {
+            status: 404,
+            body: body.to_vec().into(),
+            ..Reply::default()
+        });
     };
     if !shared.options.latency.is_zero() {
         tokio::time::sleep(shared.options.latency).await;
     }
+    let scheme = if shared.options.tls { "https" } else { "http" };
+    let host = request.headers.iter().find(|(n, _)| n == "host").map_or("", |(_, v)| v.as_str());
     let call = Call {
         method: request.method,
         path: rest,
         query: request.query,
         headers: request.headers,
+        body: request.body,
+        base: &format!("{scheme}://{host}{prefix}"),
         now: shared.clock.now(),
+        now_ms: shared.clock.now_ms(),
         number: shared.requests.fetch_add(1, Ordering::Relaxed),
     };
-    let outcome = respond(shared, mounted, &call, request.path).await;
+    let api = &mounted.api;
+    let path = format!("/{}{rest}", api.prefix());
+    let outcome = respond(shared, mounted, &call, &path).await;
     let status = match &outcome {
-        Outcome::Whole(reply) | Outcome::Cut(reply) => Some(reply.status),
+        Outcome::Whole(reply) | Outcome::Cut(reply, _) => Some(reply.status),
         Outcome::Reset => None,
     };
-    let route = format!("/{prefix}{}", mounted.api.route(rest));
-    shared.counters.add(prefix, &route, status);
+    shared.counters.add(api.prefix(), &format!("/{}{}", api.prefix(), api.route(rest)), status);
+    let asked = if call.query.is_empty() { path } else { format!("{path}?{}", call.query) };
+    shared.journal.add(call.now_ms, call.method, &asked, call.body, status);
     outcome
 }
 
@@ -144,16 +173,20 @@ async fn respond(shared: &Shared, mounted: &Mounted, call: &Call<'_>, path: &str
         let fault = Fault::TooMany { retry_after: None, reason: Some("global-rate".to_owned()) };
         return Outcome::Whole(api.fault(call, &fault));
     }
-    match shared.faults.decide(call.method, path, call.query) {
-        None => Outcome::Whole(api.answer(call)),
-        Some(Fault::Reset) => Outcome::Reset,
-        Some(Fault::Truncate) => Outcome::Cut(api.answer(call)),
+    let reply = match shared.faults.decide(call.method, path, call.query) {
+        None => api.answer(call),
+        Some(Fault::Reset) => return Outcome::Reset,
+        Some(Fault::Truncate(bytes)) => return Outcome::Cut(api.answer(call), bytes),
         Some(Fault::Slow(delay)) => {
             tokio::time::sleep(delay).await;
-            Outcome::Whole(api.answer(call))
+            api.answer(call)
         }
-        Some(fault) => Outcome::Whole(api.fault(call, &fault)),
+        Some(fault) => api.fault(call, &fault),
+    };
+    if let Some(delay) = &reply.delay {
+        tokio::time::sleep(delay.time).await;
     }
+    Outcome::Whole(reply)
 }
 
 /// `/stripe/v1/charges` into `stripe` and `/v1/charges`.
@@ -164,9 +197,14 @@ fn split_prefix(path: &str) -> (&str, &str) {
 
 fn to_response(shared: &Shared, reply: Reply) -> Response {
     let is_json = !reply.headers.iter().any(|(name, _)| *name == "content-type");
-    let body =
-        if is_json && shared.options.pretty { pretty::indent(&reply.body) } else { reply.body };
-    let mut response = Response::new(Body::from(body));
+    let body = match reply.body {
+        api::Body::Whole(bytes) if is_json && shared.options.pretty => {
+            Body::from(pretty::indent(&bytes))
+        }
+        api::Body::Whole(bytes) => Body::from(bytes),
+        api::Body::Parts(parts) => Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>))),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -184,12 +222,12 @@ fn to_response(shared: &Shared, reply: Reply) -> Response {
     response
 }
 
-/// Announces the whole body and sends two thirds of it.
-async fn cut(response: Response) -> Response {
+/// Announces the whole body and sends so many bytes of it, two thirds if not told.
+async fn cut(response: Response, bytes: Option<usize>) -> Response {
     let (mut parts, body) = response.into_parts();
     let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let part = whole.slice(..whole.len() * 2 / 3);
+    let part = whole.slice(..bytes.unwrap_or(whole.len() * 2 / 3).min(whole.len()));
     Response::from_parts(parts, Body::from_stream(stream::unfold(Some(part), cut_stream)))
 }
 

@@ -93,7 +93,7 @@ fn answers_carry_the_virtual_date() {
     assert!(answer.header("date").is_some_and(|d| d.starts_with("Sun, 01 Nov 2026 00:00:")));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("stripe-version"), Some("2024-06-20"));
-    assert_eq!(get(&server, "/salesforce/x").status, 404);
+    assert_eq!(get(&server, "/nothing/x").status, 404);
 }
 
 #[test]
@@ -105,8 +105,11 @@ fn admin_paths() {
     assert_eq!((&counters["total"], &counters["by_status"]["404"]), (&json!(2), &json!(1)));
     assert_eq!(counters["by_path"]["/stripe/v1/customers/{id}/cards"]["total"], 1);
     assert_eq!(counters["by_api"]["stripe"]["total"], 2);
+    let journal = get(&server, "/_admin/journal").json();
+    assert_eq!((&journal[0]["path"], &journal[0]["status"]), (&json!(CHARGES), &json!(200)));
     post(&server, "/_admin/reset-counters", json!({}));
     assert_eq!(server.admin().counters().all.total, 0);
+    assert!(server.admin().journal().is_empty());
 
     let clock = post(&server, "/_admin/advance", json!({"seconds": 3600})).json();
     assert!(clock["now"].as_i64() >= Some(server.admin().now() - 5));
@@ -308,4 +311,49 @@ fn the_command_line() {
     assert!(!run(&["serve", "--faults", "/no/such/file"]).status.success());
     child.kill().expect("the program is killed");
     child.wait().expect("the program ended");
+}
+
+#[test]
+fn salesforce_streams_its_results_and_answers_at_the_root() {
+    let server = start(Options::default());
+    let config = sandbox::salesforce::connector_config(&server.url());
+    let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+    let form = format!(
+        "grant_type=refresh_token&client_id={}&client_secret={}&refresh_token={}",
+        text("client_id"),
+        text("client_secret"),
+        text("refresh_token")
+    );
+    let login = |path: &str| ask(server.addr, "POST", path, &form).expect("an answer").json();
+    let by_prefix = login("/salesforce/services/oauth2/token");
+    assert_eq!(by_prefix["instance_url"], "http://sandbox/salesforce");
+    let by_root = login("/services/oauth2/token");
+    assert_eq!(by_root["instance_url"], "http://sandbox");
+    let token = by_root["access_token"].as_str().expect("a token");
+    let ask = |method: &str, path: &str, body: &str| {
+        let mut stream = TcpStream::connect(server.addr).expect("connects");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("writes");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    let order = r#"{"operation":"query","query":"SELECT Id FROM User"}"#;
+    let job = ask("POST", "/services/data/v62.0/jobs/query", order);
+    let id = job.split("\"id\":\"").nth(1).and_then(|rest| rest.get(..18)).expect("an id");
+    let path = format!("/salesforce/services/data/v62.0/jobs/query/{id}/results");
+    let page = ask("GET", &path, "");
+    assert!(page.contains("Content-Type: text/csv\r\n"), "{page}");
+    assert!(page.contains("Transfer-Encoding: chunked\r\n"), "{page}");
+    assert!(page.ends_with("\r\n0\r\n\r\n"), "{page}");
+    let script = "script = [{ path = '*/results', action = 'truncate', bytes = 30 }]";
+    server.admin().set_faults(Profile::parse(script).expect("a profile"));
+    let cut = ask("GET", &path, "");
+    let body = cut.split("\r\n\r\n").nth(1).expect("a body");
+    assert_eq!(body.len(), 30);
+    let paths = server.admin().counters().by_path;
+    assert_eq!(paths["/salesforce/services/data/v62.0/jobs/query/{id}/results"].total, 2);
 }

@@ -29,11 +29,11 @@ class Readings:
     repeated: int = 0
 
     @classmethod
-    def of(cls, records: Iterable[dict[str, Any]]) -> "Readings":
+    def of(cls, records: Iterable[dict[str, Any]], key: str = "id") -> "Readings":
         readings = cls()
         for record in records:
-            readings.repeated += record["id"] in readings.by_id
-            readings.by_id[record["id"]] = record
+            readings.repeated += record[key] in readings.by_id
+            readings.by_id[record[key]] = record
         return readings
 
 

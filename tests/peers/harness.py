@@ -7,10 +7,12 @@ import ctypes
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -56,21 +58,27 @@ def venv_python(variable: str, default: str, setup: str) -> str:
 class Sandbox:
     """A running sandbox on a free port, used as a context manager."""
 
-    def __init__(self, *, rows: int, seed: int = 7, clock_start: str | None = None, options: Iterable[str] = ()):
+    def __init__(
+        self, *, rows: int, seed: int = 7, clock_start: str | None = None, salesforce: str = "", options: Iterable[str] = ()
+    ):
         self.seed, self.rows = seed, rows
         # The instant is fixed here, so that the server and `sandbox truth` share it.
         self.clock_start = clock_start or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._options = list(options)
-        self._data = ["--seed", str(seed), "--rows", str(rows), "--clock-start", self.clock_start]
+        # The file of the certificate, with --tls.
+        self.certificate: str | None = None
+        self._data = ["--seed", str(seed), "--rows", str(rows), "--clock-start", self.clock_start, "--salesforce", salesforce]
 
     def __enter__(self) -> "Sandbox":
         command = [binary("sandbox"), "serve", "--listen", "127.0.0.1:0", *self._data, *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CHILD_ENV)
         line = self._process.stdout.readline()
         self.url = line.strip().removeprefix("listening on ")
-        if not self.url.startswith("http://"):
+        if not self.url.startswith(("http://", "https://")):
             self.__exit__()
             raise Failure(f"the sandbox did not start, its first line was {line!r}")
+        if self.url.startswith("https://"):
+            self.certificate = self._process.stdout.readline().strip().removeprefix("certificate ")
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
         return self
 
@@ -85,11 +93,12 @@ class Sandbox:
     @property
     def address(self) -> str:
         """HOST:PORT."""
-        return self.url.removeprefix("http://")
+        return self.url.partition("://")[2]
 
     def config(self, connector: str, **overrides: Any) -> dict[str, Any]:
         """The connector's config for this sandbox, with some settings replaced."""
-        command = [binary("sandbox"), "config", connector, "--listen", self.address]
+        tls = ["--tls"] if self.certificate else []
+        command = [binary("sandbox"), "config", connector, "--listen", self.address, *tls]
         out = subprocess.run(command, capture_output=True, text=True, check=True, env=CHILD_ENV).stdout
         return {**json.loads(out), **overrides}
 
@@ -113,7 +122,8 @@ class Sandbox:
         """The API requests answered since the start or the last reset."""
         with self._open("GET", "/_admin/counters") as response:
             counters = json.load(response)
-        return Requests(counters["total"], counters["by_status"])
+        by_path = {path: count["total"] for path, count in counters["by_path"].items()}
+        return Requests(counters["total"], counters["by_status"], by_path)
 
     def reset_counters(self) -> None:
         self._open("POST", "/_admin/reset-counters", {}).close()
@@ -124,15 +134,31 @@ class Sandbox:
         with self._open("POST", "/_admin/mutate", body) as response:
             return json.load(response)
 
+    def change(self, action: str, api: str, **body: Any) -> Any:
+        """Changes data or behaviour of an API and returns the sandbox's answer."""
+        with self._open("POST", f"/_admin/{action}", {"api": api, **body}) as response:
+            return json.load(response)
+
     def advance(self, seconds: int) -> None:
         """Moves the sandbox's clock forward."""
         self._open("POST", "/_admin/advance", {"seconds": seconds}).close()
 
+    def post_form(self, path: str, form: dict[str, str]) -> Any:
+        """The answer to a form, as a file of its body."""
+        return self._send("POST", path, urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded")
+
     def _open(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        return self._send(method, path, data, "application/json")
+
+    def _send(self, method: str, path: str, data: bytes | None, content_type: str) -> Any:
+        headers = {"Content-Type": content_type}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=600)
+        handlers = [urllib.request.ProxyHandler({})]
+        if self.certificate:
+            context = ssl.create_default_context(cafile=self.certificate)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        return urllib.request.build_opener(*handlers).open(request, timeout=600)
 
 
 @dataclass
@@ -141,6 +167,7 @@ class Requests:
 
     total: int
     by_status: dict[str, int]
+    by_path: dict[str, int]
 
 
 # --- connectors ----------------------------------------------------------------------------
@@ -154,8 +181,8 @@ class Connector:
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
 
-    def catalog(self, config_file: Path, streams: list[str], sync_mode: str) -> dict[str, Any]:
-        """A configured catalog of these streams, in this order, from the connector's `discover`."""
+    def catalog(self, config_file: Path, streams: list[str] | None, sync_mode: str) -> dict[str, Any]:
+        """A configured catalog of these streams, in this order, or of all, from the connector's `discover`."""
         out = subprocess.run(
             [*self.command, "discover", "--config", str(config_file)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**CHILD_ENV, **self.env},
@@ -164,14 +191,17 @@ class Connector:
         if not catalogs:
             raise Failure(f"{self.name}: discover printed no catalog")
         known = {stream["name"]: stream for stream in catalogs[0]["streams"]}
+        streams = list(known) if streams is None else streams
         missing = [name for name in streams if name not in known]
         if missing:
             raise Failure(f"{self.name} has no stream {', '.join(missing)}")
         return {"streams": [configured(known[name], sync_mode) for name in streams]}
 
-    def read(self, config: Path, catalog: Path, sink: "Sink", timeout: float) -> "Run":
-        """A full `read`; fails unless the connector ends with exit code 0."""
+    def read(self, config: Path, catalog: Path, sink: "Sink", timeout: float, state: Path | None = None) -> "Run":
+        """A `read`, from a state if one is given; fails unless the connector ends with exit code 0."""
         command = [*self.command, "read", "--config", str(config), "--catalog", str(catalog)]
+        if state:
+            command += ["--state", str(state)]
         run = run_measured(command, self.env, sink, timeout)
         if run.exit_code != 0:
             raise Failure(f"{self.name}: read ended with exit code {run.exit_code}\n{sink.complaints()}")
@@ -214,6 +244,18 @@ def airbyte_stripe(sandbox: Sandbox) -> Connector:
     python = venv_python("PEERS_VENV", ".venv-peers", "tests/peers/setup.sh")
     command = [python, str(HERE / "airbyte_source_stripe.py")]
     return Connector("airbyte", command, {"STRIPE_BASE_URL": f"{sandbox.url}/stripe/v1"})
+
+
+def our_salesforce() -> Connector:
+    """Our source-salesforce."""
+    return Connector("tributary", [binary("source-salesforce")])
+
+
+def airbyte_salesforce(sandbox: Sandbox) -> Connector:
+    """Airbyte's source-salesforce, which logs in at a sandbox."""
+    python = venv_python("PEERS_VENV", ".venv-peers", "tests/peers/setup.sh")
+    command = [python, str(HERE / "airbyte_source_salesforce.py")]
+    return Connector("airbyte", command, {"SALESFORCE_BASE_URL": f"{sandbox.url}/salesforce"})
 
 
 # --- measured runs -------------------------------------------------------------------------

@@ -1,16 +1,18 @@
-//! As much of HTTP as a server for tests needs: requests without a body.
+//! As much of HTTP as a server for tests needs: requests whose bodies have a length.
 
 use std::io::BufRead;
 
-/// The head of a request.
+/// A request: its head, and its body where it has one.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     /// Path and query, as they were sent.
     pub target: String,
     /// Header names in small letters, with their values.
     pub headers: Vec<(String, String)>,
-    /// The bytes that it was made of.
+    /// The bytes that the request was made of.
     pub bytes: Vec<u8>,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 impl Head {
@@ -42,7 +44,7 @@ impl Head {
             }
             let line = String::from_utf8_lossy(&head.bytes[start..]).trim_end().to_owned();
             match (line.is_empty(), head.target.is_empty()) {
-                (true, _) => return Some(head),
+                (true, _) => break,
                 (false, true) => head.target = line.split(' ').nth(1)?.to_owned(),
                 (false, false) => {
                     let (name, value) = line.split_once(':')?;
@@ -50,6 +52,11 @@ impl Head {
                 }
             }
         }
+        let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        head.body = vec![0; length];
+        connection.read_exact(&mut head.body).ok()?;
+        head.bytes.extend_from_slice(&head.body);
+        Some(head)
     }
 }
 
@@ -59,12 +66,13 @@ mod tests {
 
     #[test]
     fn heads_are_taken_apart() {
-        let text = "GET /v1/a?types%5B%5D=x&types[]=y&limit=100 HTTP/1.1\r\nHost: h\r\nStripe-Account: acct_1\r\n\r\nGET /b HTTP/1.1\r\n\r\n";
+        let text = "GET /v1/a?types%5B%5D=x&types[]=y&limit=100 HTTP/1.1\r\nHost: h\r\nStripe-Account: acct_1\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 3\r\n\r\na=b";
         let mut connection = text.as_bytes();
         let head = Head::read(&mut connection).unwrap();
         assert_eq!((head.path(), head.header("stripe-account")), ("/v1/a", Some("acct_1")));
         assert_eq!(head.query("types[]"), ["x", "y"]);
-        assert_eq!(Head::read(&mut connection).unwrap().target, "/b");
+        let head = Head::read(&mut connection).unwrap();
+        assert_eq!((head.target.as_str(), head.body.as_slice()), ("/b", b"a=b".as_slice()));
         assert!(Head::read(&mut connection).is_none());
     }
 }

@@ -104,6 +104,22 @@ impl Job {
         self
     }
 
+    /// Reads these streams, with their schemas and as incrementally as they offer.
+    pub fn streams(self, streams: impl IntoIterator<Item = airbyte_protocol::Stream>) -> Self {
+        let configured = |stream: airbyte_protocol::Stream| {
+            let mode = stream.supported_sync_modes.last().cloned();
+            json!({
+                "stream": stream,
+                "sync_mode": mode,
+                "cursor_field": stream.default_cursor_field,
+                "primary_key": stream.source_defined_primary_key,
+                "destination_sync_mode": "append_dedup",
+            })
+        };
+        let streams: Vec<Value> = streams.into_iter().map(configured).collect();
+        self.with("catalog", File::Json(json!({ "streams": streams })))
+    }
+
     /// A further argument, such as `--debug`.
     pub fn flag(mut self, flag: &'static str) -> Self {
         self.flags.push(flag);
@@ -152,8 +168,9 @@ impl Job {
             ("config", File::Json(config)) => Some(config),
             _ => None,
         });
-        let secret = config.and_then(|config| config["client_secret"].as_str());
-        secret.filter(|secret| secret.len() > 8).map(str::to_owned).into_iter().collect()
+        let names = ["client_secret", "refresh_token", "password", "private_key"];
+        let secrets = names.into_iter().filter_map(|name| config?[name].as_str());
+        secrets.filter(|secret| secret.len() > 8).map(str::to_owned).collect()
     }
 }
 

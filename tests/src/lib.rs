@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The crate's own tests say what a connector has to do; this library only knows how to run one
-//! ([`Job`]), what came of it ([`Outcome`]), and what there was to read ([`Stripe`]).
+//! ([`Job`]), what came of it ([`Outcome`]), and what there was to read ([`Stripe`], [`Salesforce`]).
 
+mod bench;
 mod binary;
 mod canned;
 mod http;
@@ -19,15 +20,18 @@ mod job;
 mod outcome;
 mod process;
 pub mod rows;
+mod salesforce;
 pub mod sound;
 pub mod state;
 mod stripe;
 mod tap;
 
+pub use bench::Bench;
 pub use canned::{Canned, Reply};
 pub use http::Head;
 pub use job::Job;
 pub use outcome::Outcome;
 pub use process::Running;
+pub use salesforce::Salesforce;
 pub use stripe::Stripe;
 pub use tap::Tap;

@@ -137,13 +137,14 @@ pub(super) async fn cut(body: Pieces, length: Option<u64>) -> Option<Pieces> {
     Some(kept.chain(end).boxed())
 }
 
-/// The body, its beginning in ten pieces spread over `time`.
+/// The body: the first half of its beginning at once, everything else after `time`.
 pub(super) async fn slow(body: Pieces, time: Duration) -> Pieces {
     let (head, body) = head(body).await;
-    let pieces: Vec<Bytes> =
-        (0..10).map(|n| head.slice(head.len() * n / 10..head.len() * (n + 1) / 10)).collect();
-    let drops = stream::iter(pieces).then(move |piece| async move {
-        tokio::time::sleep(time / 10).await;
+    let pieces = [head.slice(..head.len() / 2), head.slice(head.len() / 2..)];
+    let drops = stream::iter(pieces.into_iter().enumerate()).then(move |(at, piece)| async move {
+        if at > 0 {
+            tokio::time::sleep(time).await;
+        }
         Ok(piece)
     });
     // An empty piece is no end: only the time counts.

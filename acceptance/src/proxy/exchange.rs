@@ -110,6 +110,7 @@ impl Exchanger {
                 }
             }
             Some(Fault::Reset) => return Err(reset(&entry)),
+            Some(Fault::Echo { status }) => echo(status, &method, &asked),
             Some(fault) => synthetic(&fault),
         };
         Ok(respond(&method, url, shown_as, answer, entry))
@@ -234,6 +235,18 @@ fn synthetic(fault: &Fault) -> Answer {
             Answer::whole(200, "text/html; charset=utf-8", page)
         }
     }
+}
+
+/// An error that repeats the request.
+fn echo(status: u16, method: &Method, asked: &Asked) -> Answer {
+    let headers: serde_json::Map<String, serde_json::Value> = asked
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let headers = serde_json::Value::Object(headers);
+    let request = format!("{method} {} with {headers}", asked.url);
+    explain(status, "refused", &format!("This request was refused: {request}"))
 }
 
 fn explain(status: u16, error: &str, detail: &str) -> Answer {

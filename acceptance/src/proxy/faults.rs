@@ -25,6 +25,12 @@ pub enum Fault {
         #[serde(default)]
         retry_after: RetryAfter,
     },
+    /// An error status with a JSON body that repeats the request, its headers too, as careless
+    /// APIs and gateways do.
+    Echo {
+        /// The status, 400 to 599.
+        status: u16,
+    },
     /// The connection is reset before an answer.
     Reset,
     /// The body ends in its middle, before the announced length; a body that is empty or must not

@@ -135,8 +135,19 @@ fn handed_over(
             desk.find(Finding::new(&rules::U03, message).in_run(&run.title));
             continue;
         }
-        let mut union = super::resuming::covered(reading, &old, line);
-        union.extend(&reading.rows(&run, usize::MAX));
+        let before = super::resuming::covered(reading, &old, line);
+        let after = reading.rows(&run, usize::MAX);
+        for info in reading.streams.iter().filter(|info| info.is_incremental) {
+            let stream = &info.descriptor;
+            let (done, came, all) =
+                (before.count(stream), after.count(stream), base.rows.count(stream));
+            if done >= 10 && came >= all && !super::states::comes_again_anyway(base, info) {
+                let message = format!("the state was not used: all {all} records came again");
+                desk.find(Finding::new(&rules::U03, message).in_run(&run.title).stream(stream));
+            }
+        }
+        let mut union = before;
+        union.extend(&after);
         for (stream, missing) in union.missing_of(&base.rows) {
             let text = reading::named(&missing, base.rows.count(stream), "lost");
             let message = format!("{text}, after the state on line {line} of the previous version");

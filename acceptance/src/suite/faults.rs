@@ -25,6 +25,8 @@ const STRUCK: u64 = 4;
 const SHARE: f64 = 0.2;
 /// How far clocks may be apart.
 const TOLERANCE: Duration = Duration::from_millis(60);
+/// How often the same request may be made while the API stays broken.
+const STUBBORN: usize = 40;
 /// How long a connector may try an API that stays broken, in seconds, unless reads have a shorter
 /// limit.
 const GIVE_UP: f64 = 900.0;
@@ -105,34 +107,46 @@ struct Kind {
     name: &'static str,
     rules: &'static [&'static Rule],
     fault: fn() -> Fault,
+    /// How many requests are struck at most.
+    struck: u64,
+    /// How often the same request is struck at most.
+    times: u32,
 }
 
-const KINDS: [Kind; 9] = [
-    Kind {
-        name: "too_many",
-        rules: &[&rules::F01, &rules::F09, &rules::F11, &rules::F12],
-        fault: || Fault::too_many_with(RetryAfter::Seconds(1)),
-    },
-    Kind {
-        name: "too_many_date",
-        rules: &[&rules::F01, &rules::F09, &rules::F11],
-        fault: || Fault::too_many_with(RetryAfter::Date(2)),
-    },
-    Kind {
-        name: "too_many_bare",
-        rules: &[&rules::F02, &rules::F09],
-        fault: || Fault::too_many_with(RetryAfter::Absent),
-    },
-    Kind { name: "server_error", rules: &[&rules::F03, &rules::F09], fault: || Fault::status(503) },
-    Kind { name: "reset", rules: &[&rules::F04, &rules::F09], fault: || Fault::Reset },
-    Kind { name: "cut", rules: &[&rules::F05, &rules::F09], fault: || Fault::Cut },
+impl Kind {
+    /// A fault that does not strike the same request again.
+    const fn once(
+        name: &'static str,
+        rules: &'static [&'static Rule],
+        fault: fn() -> Fault,
+    ) -> Self {
+        Self { name, rules, fault, struck: STRUCK, times: 1 }
+    }
+}
+
+static KINDS: [Kind; 9] = [
+    Kind::once("too_many", &[&rules::F01, &rules::F09, &rules::F11, &rules::F12], || {
+        Fault::too_many_with(RetryAfter::Seconds(1))
+    }),
+    Kind::once("too_many_date", &[&rules::F01, &rules::F09, &rules::F11], || {
+        Fault::too_many_with(RetryAfter::Date(2))
+    }),
+    Kind::once("too_many_bare", &[&rules::F02, &rules::F09], || {
+        Fault::too_many_with(RetryAfter::Absent)
+    }),
+    Kind::once("server_error", &[&rules::F03, &rules::F09], || Fault::status(503)),
+    Kind::once("reset", &[&rules::F04, &rules::F09], || Fault::Reset),
+    Kind::once("cut", &[&rules::F05, &rules::F09], || Fault::Cut),
+    // Who gives up waiting and asks again is made to wait again.
     Kind {
         name: "slow",
         rules: &[&rules::F06, &rules::F09],
-        fault: || Fault::slow(Duration::from_secs(2)),
+        fault: || Fault::slow(Duration::from_millis(800)),
+        struck: 8,
+        times: 8,
     },
-    Kind { name: "malformed", rules: &[&rules::F08, &rules::F09], fault: || Fault::Malformed },
-    Kind { name: "html", rules: &[&rules::F08, &rules::F09], fault: || Fault::Html },
+    Kind::once("malformed", &[&rules::F08, &rules::F09], || Fault::Malformed),
+    Kind::once("html", &[&rules::F08, &rules::F09], || Fault::Html),
 ];
 
 /// Reads once through the proxy without faults. `None` when the connector did not go through it.
@@ -205,13 +219,13 @@ pub fn trials<'a>(
     let mut trials: Vec<Trial<'a>> = Vec::new();
     // The longest one comes first, so that the others go on beside it.
     if is_asked("broken_for_good") {
-        trials.push(Trial::new("faults: broken_for_good", &[&rules::F10], {
+        trials.push(Trial::new("faults: broken_for_good", &[&rules::F10, &rules::F09], {
             move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(503), &rules::F10)
         }));
     }
-    for kind in KINDS.into_iter().filter(|kind| is_asked(kind.name)) {
+    for kind in KINDS.iter().filter(|kind| is_asked(kind.name)) {
         trials.push(Trial::new(format!("faults: {}", kind.name), kind.rules, {
-            move |desk: &mut Desk<'_>| ridden_out(desk, lab, reading, whole, requests, &kind)
+            move |desk: &mut Desk<'_>| ridden_out(desk, lab, reading, whole, requests, kind)
         }));
     }
     if is_asked("expired_token") {
@@ -221,7 +235,9 @@ pub fn trials<'a>(
     }
     if is_asked("refused") {
         trials.push(Trial::new("faults: refused", &[&rules::F13, &rules::F14], {
-            move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(403), &rules::F13)
+            move |desk: &mut Desk<'_>| {
+                stays(desk, lab, reading, Fault::Echo { status: 403 }, &rules::F13)
+            }
         }));
     }
     trials
@@ -235,9 +251,9 @@ fn ridden_out(
     requests: usize,
     kind: &Kind,
 ) -> Result<(), Trouble> {
-    let strike = Strike::some(SHARE, (kind.fault)()).at_most(STRUCK);
-    // Few requests would often be spared by chance; the second one always comes.
-    let strike = if requests < 20 { Strike::once((kind.fault)()).at_most(STRUCK) } else { strike };
+    // Few requests would often be spared by chance.
+    let share = if requests < 20 { 1.0 } else { SHARE };
+    let strike = Strike::some(share, (kind.fault)()).at_most(kind.struck).times(kind.times);
     let faults = FaultPlan { seed: lab.seed, rules: vec![strike] };
     let title = format!("read, faults: {}", kind.name);
     let call = desk.call(&title, "read").catalog(&whole.catalog).hindered();
@@ -415,9 +431,36 @@ fn stays(
         return Ok(());
     }
     desk.sheet.check(rule);
-    desk.sheet.check(&rules::F14);
+    if rule == &rules::F13 {
+        echoed(desk, &run);
+    }
+    desk.sheet.check(&rules::F09);
+    if let Some((exchange, times)) = journal.most_repeated().filter(|(_, times)| *times > STUBBORN)
+    {
+        let message = format!("{} {} was asked for {times} times", exchange.method, exchange.url);
+        desk.find(Finding::new(&rules::F09, message).in_run(&run.title));
+    }
     failed_as_it_should(desk, rule, &run, status, &info.descriptor);
     Ok(())
+}
+
+/// The refusals repeated the request, credentials included; nothing of that may be printed.
+fn echoed(desk: &mut Desk<'_>, run: &Transcript) {
+    let leaks = desk.lab.leaks();
+    if leaks.is_empty() {
+        return desk
+            .sheet
+            .skip(&rules::F14, "the configuration has no secrets of eight characters or more");
+    }
+    desk.sheet.check(&rules::F14);
+    let of_stdout = run.lines.iter().map(|line| (Some(line.number), line.text().into_owned()));
+    let of_stderr = run.stderr.lines().map(|line| (None, line.to_owned()));
+    let leak = of_stdout.chain(of_stderr).find(|(_, text)| leaks.are_in(text));
+    if let Some((number, text)) = leak {
+        let mut finding = Finding::new(&rules::F14, "a secret that the API repeated was printed");
+        finding.line = number;
+        desk.find(finding.in_run(&run.title).excerpt(&leaks.hide(&text)));
+    }
 }
 
 fn failed_as_it_should(

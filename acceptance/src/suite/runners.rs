@@ -70,7 +70,9 @@ fn answers(
     let first = run.lines.iter().find(|line| line.syntax.is_none() && !is_control(line.kind()));
     let is_right = match mode {
         // It takes the first message of any other type for the answer.
-        Mode::Serverless => first.and_then(|line| line.kind()) == Some(answer),
+        Mode::Serverless => {
+            first.and_then(|line| line.kind()) == Some(answer) && run.payloads(answer).count() == 1
+        }
         _ => run.answer(answer).is_some(),
     };
     if !is_right {

@@ -260,7 +260,7 @@ fn took_effect(
 }
 
 /// Whether all records share one cursor value, so that any state brings them all again.
-fn comes_again_anyway(base: &Read, info: &StreamInfo) -> bool {
+pub fn comes_again_anyway(base: &Read, info: &StreamInfo) -> bool {
     let records = base.run.records().filter(|(_, record)| record.stream == info.descriptor);
     let values: std::collections::BTreeSet<String> = records
         .filter_map(|(_, record)| info.cursor_value(&record.data))

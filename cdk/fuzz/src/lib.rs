@@ -4,7 +4,7 @@
 use airbyte_protocol::{ConfiguredCatalog, InputState, Message, StreamDescriptor};
 use bytes::Bytes;
 use cdk::cursor::CursorFormat;
-use cdk::decode::{Body, Csv, JsonLines, RowWriter, column, gunzip};
+use cdk::decode::{Body, Csv, JsonLines, Member, RowWriter, column, gunzip};
 use cdk::http::{Broken, http_date, retry_after};
 use cdk::json::{self, Path, Select};
 use cdk::page::next_link;
@@ -79,8 +79,9 @@ async fn rows(body: Body) -> Result<Vec<Vec<u8>>, String> {
         column::json,
         column::string,
     ];
-    let columns = csv.headers().zip(converts.into_iter().cycle()).map(Some);
-    let mut writer = RowWriter::new(columns);
+    let columns = csv.headers().enumerate().zip(converts.into_iter().cycle());
+    let members = columns.map(|((at, name), convert)| Member::cell(name, at, convert));
+    let mut writer = RowWriter::new(members);
     let mut all = Vec::new();
     while let Some(row) = csv.next().await.map_err(text)? {
         let json = writer.json(row);

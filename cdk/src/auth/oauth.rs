@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use airbyte_protocol::{Error, FailureType, Output, Secret};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 use url::Url;
 
 use super::{Jwt, TokenVersion};
 use crate::clock::Clock;
 use crate::http::{
-    Body, Broken, Failure, Request, Response, RetryPolicy, Transport, common_error, retry_after,
-    stopped,
+    Body, Broken, Failure, Request, Response, RetryPolicy, Transport, common_error, http_date,
+    retry_after, stopped,
 };
 use crate::json;
 
@@ -83,6 +84,7 @@ struct Settings {
     params: Vec<(String, String)>,
     paths: Option<TokenPaths>,
     default_lifetime: TimeDelta,
+    passing: Vec<&'static str>,
     policy: RetryPolicy,
     shutdown: CancellationToken,
 }
@@ -90,6 +92,9 @@ struct Settings {
 struct Renewal {
     grant: Grant,
     config: Value,
+    /// What the server said when it refused the grant for good: asking again could get the
+    /// account locked, and cannot help.
+    refused: Option<Failure>,
 }
 
 #[derive(Clone)]
@@ -143,9 +148,16 @@ impl OAuthBuilder {
         self
     }
 
-    /// Lifetime of tokens whose answer does not state it; an hour unless given.
+    /// Lifetime of tokens that do not state it, neither in the answer (`expires_in`) nor in
+    /// themselves (the `exp` of a JWT); an hour unless given.
     pub fn default_lifetime(mut self, lifetime: TimeDelta) -> Self {
         self.settings.default_lifetime = lifetime;
+        self
+    }
+
+    /// Words in a refusal that mean a passing trouble, so that asking again may help.
+    pub fn passing(mut self, words: &'static str) -> Self {
+        self.settings.passing.push(words);
         self
     }
 
@@ -189,7 +201,7 @@ impl OAuthBuilder {
             clock,
             output,
             token: RwLock::new(token),
-            renewal: Mutex::new(Renewal { grant: self.grant, config }),
+            renewal: Mutex::new(Renewal { grant: self.grant, config, refused: None }),
         }))
     }
 }
@@ -203,6 +215,7 @@ impl OAuth {
             params: Vec::new(),
             paths: None,
             default_lifetime: TimeDelta::hours(1),
+            passing: Vec::new(),
             policy: RetryPolicy::default(),
             shutdown: CancellationToken::new(),
         };
@@ -276,7 +289,17 @@ impl OAuth {
     }
 
     async fn exchange(&self, renewal: &mut Renewal) -> Result<(), Failure> {
-        let answer = self.ask(&renewal.grant).await?;
+        if let Some(refused) = &renewal.refused {
+            return Err(refused.clone());
+        }
+        let answer = match self.ask(&renewal.grant).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let is_final = failure.error.kind() == FailureType::Config;
+                renewal.refused = is_final.then(|| failure.clone());
+                return Err(failure);
+            }
+        };
         let Some(secret) = answer.get("access_token").and_then(Value::as_str) else {
             return Err(
                 Error::system("The token endpoint answered without an access token.").into()
@@ -285,8 +308,11 @@ impl OAuth {
         let secret = Secret::new(secret);
         self.0.output.add_secret(secret.expose());
         let now = self.0.clock.now();
-        let lifetime =
-            answer.get("expires_in").and_then(seconds).unwrap_or(self.0.settings.default_lifetime);
+        let lifetime = answer
+            .get("expires_in")
+            .and_then(seconds)
+            .or_else(|| lifetime(secret.expose(), self.0.clock.server_now()))
+            .unwrap_or(self.0.settings.default_lifetime);
         let expires_at = now + lifetime;
         let token = Token {
             renew_at: expires_at - (lifetime / 10).min(TimeDelta::minutes(5)),
@@ -333,6 +359,9 @@ impl OAuth {
                 Ok(incoming) => incoming.complete().await,
                 Err(broken) => Err(broken),
             };
+            if let Some(date) = answer.as_ref().ok().and_then(|a| http_date(a.header("date")?)) {
+                self.0.clock.observe_server(date);
+            }
             let (error, wait) = match answer {
                 Ok(response) if response.status == 200 => {
                     match serde_json::from_slice(&response.body) {
@@ -340,11 +369,16 @@ impl OAuth {
                         Err(e) => (unusable(&response, &e.to_string()), None),
                     }
                 }
-                Ok(response) if !worth_retrying(&response) => return Err(refused(&response).into()),
+                Ok(response) if !self.worth_retrying(&response) => {
+                    return Err(refused(&response).into());
+                }
                 Ok(response) => {
-                    let wait = response
+                    let told = response
                         .header("retry-after")
                         .and_then(|v| retry_after(v, self.0.clock.now()));
+                    // What passes takes a moment; who asks at once is refused for the same reason.
+                    let moment = || Duration::from_secs_f64(1.0 + fastrand::f64());
+                    let wait = told.or_else(|| self.is_passing(&response).then(moment));
                     (unusable(&response, ""), wait)
                 }
                 Err(Broken::Refused(why)) => {
@@ -363,11 +397,27 @@ impl OAuth {
                 return Err(error.into());
             }
             let wait = wait.unwrap_or_else(|| policy.delay(failed)).max(Duration::from_millis(1));
+            info!(
+                "{} Attempt {} of {} follows in {:.1} s.",
+                error.message(),
+                failed + 1,
+                policy.attempts,
+                wait.as_secs_f64()
+            );
             tokio::select! {
                 () = self.0.clock.sleep(wait) => {}
                 () = self.0.settings.shutdown.cancelled() => return Err(stopped().into()),
             }
         }
+    }
+
+    fn worth_retrying(&self, response: &Response) -> bool {
+        matches!(response.status, 200 | 408 | 429 | 500..=599) || self.is_passing(response)
+    }
+
+    fn is_passing(&self, response: &Response) -> bool {
+        let said = common_error(response).message.unwrap_or_default().to_lowercase();
+        self.0.settings.passing.iter().any(|words| said.contains(&words.to_lowercase()))
     }
 
     fn request(&self, grant: &Grant) -> Result<Request, Failure> {
@@ -414,8 +464,14 @@ fn seconds(value: &Value) -> Option<TimeDelta> {
     TimeDelta::try_seconds(seconds.clamp(1, 10 * 365 * 86_400))
 }
 
-fn worth_retrying(response: &Response) -> bool {
-    matches!(response.status, 200 | 408 | 429 | 500..=599)
+/// How long an access token is good for that says so itself, as JWTs do (RFC 7519, `exp`):
+/// from when it was made (`iat`), or else from the server's present, since the clock here may
+/// be another.
+fn lifetime(token: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let from = claims.get("iat").and_then(Value::as_i64).unwrap_or(now.timestamp());
+    seconds(&claims.get("exp")?.as_i64()?.checked_sub(from)?.into())
 }
 
 fn refused(response: &Response) -> Error {

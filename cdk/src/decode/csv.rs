@@ -5,7 +5,7 @@ use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord, ErrorKind};
 use serde_json::Value;
 use tokio::io::AsyncBufRead;
 
-use super::column::Convert;
+use super::column::{Convert, string};
 use super::{Body, broken, reader, without_marks};
 use crate::http::Broken;
 
@@ -98,37 +98,100 @@ fn not_csv(error: &csv_async::Error) -> Broken {
     }
 }
 
+/// A member of the objects that a [`RowWriter`] makes.
+pub struct Member {
+    /// The member's name as JSON, with the colon.
+    key: String,
+    value: Source,
+}
+
+/// Where a member's value comes from.
+enum Source {
+    Cell(usize, Convert),
+    Object(Vec<Member>),
+    Around(usize, String, String),
+    Nothing,
+}
+
+impl Member {
+    fn new(name: &str, value: Source) -> Self {
+        Member { key: format!("{}:", Value::from(name)), value }
+    }
+
+    /// The value of a column's cell.
+    pub fn cell(name: &str, column: usize, convert: Convert) -> Self {
+        Self::new(name, Source::Cell(column, convert))
+    }
+
+    /// An object with members of its own; null when all their cells are empty.
+    pub fn object(name: &str, members: Vec<Member>) -> Self {
+        Self::new(name, Source::Object(members))
+    }
+
+    /// A string: a column's cell with a text before and one behind it; null when the cell is
+    /// empty.
+    pub fn around(name: &str, before: &str, column: usize, behind: &str) -> Self {
+        Self::new(name, Source::Around(column, before.to_owned(), behind.to_owned()))
+    }
+
+    /// Always null.
+    pub fn null(name: &str) -> Self {
+        Self::new(name, Source::Nothing)
+    }
+
+    fn is_empty(&self, row: Row<'_>) -> bool {
+        match &self.value {
+            Source::Cell(column, _) | Source::Around(column, ..) => {
+                row.get(*column).is_none_or(<[u8]>::is_empty)
+            }
+            Source::Object(members) => members.iter().all(|member| member.is_empty(row)),
+            Source::Nothing => true,
+        }
+    }
+
+    fn write(&self, row: Row<'_>, json: &mut Vec<u8>) {
+        json.extend_from_slice(self.key.as_bytes());
+        match &self.value {
+            Source::Cell(column, convert) => convert(row.get(*column).unwrap_or_default(), json),
+            _ if self.is_empty(row) => json.extend_from_slice(b"null"),
+            Source::Object(members) => write_object(members, row, json),
+            Source::Around(column, before, behind) => {
+                let cell = row.get(*column).unwrap_or_default();
+                string(&[before.as_bytes(), cell, behind.as_bytes()].concat(), json);
+            }
+            Source::Nothing => json.extend_from_slice(b"null"),
+        }
+    }
+}
+
+fn write_object(members: &[Member], row: Row<'_>, json: &mut Vec<u8>) {
+    json.push(b'{');
+    for (at, member) in members.iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        member.write(row, json);
+    }
+    json.push(b'}');
+}
+
 /// Makes JSON objects of rows.
 pub struct RowWriter {
-    /// For each column of the file its member's key with colon, and how cells become values.
-    columns: Vec<Option<(String, Convert)>>,
+    members: Vec<Member>,
     json: Vec<u8>,
 }
 
 impl RowWriter {
-    /// A writer for rows of these columns, in the file's order: the member's name and the
-    /// conversion, or `None` for a column to leave out.
-    pub fn new<'n>(columns: impl IntoIterator<Item = Option<(&'n str, Convert)>>) -> Self {
-        let columns = columns.into_iter().map(|column| {
-            column.map(|(name, convert)| (format!("{}:", Value::from(name)), convert))
-        });
-        RowWriter { columns: columns.collect(), json: Vec::new() }
+    /// A writer of objects with these members.
+    pub fn new(members: impl IntoIterator<Item = Member>) -> Self {
+        RowWriter { members: members.into_iter().collect(), json: Vec::new() }
     }
 
     /// A row as the text of a JSON object. Ready to be a part of
     /// [`airbyte_protocol::RecordBatch::push`].
     pub fn json(&mut self, row: Row<'_>) -> &[u8] {
         self.json.clear();
-        self.json.push(b'{');
-        for (cell, column) in row.iter().zip(&self.columns) {
-            let Some((key, convert)) = column else { continue };
-            if self.json.len() > 1 {
-                self.json.push(b',');
-            }
-            self.json.extend_from_slice(key.as_bytes());
-            convert(cell, &mut self.json);
-        }
-        self.json.push(b'}');
+        write_object(&self.members, row, &mut self.json);
         &self.json
     }
 }

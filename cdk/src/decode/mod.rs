@@ -8,14 +8,14 @@
 //! ```
 //! # async fn example(client: &cdk::http::Client, reading: &cdk::read::Reading)
 //! # -> Result<(), Box<dyn std::error::Error>> {
-//! # use cdk::decode::{Csv, RowWriter, column, gunzip};
+//! # use cdk::decode::{Csv, Member, RowWriter, column, gunzip};
 //! let file = client.open(&client.get("/results.csv.gz")).await.map_err(|f| f.error)?;
 //! let mut csv = Csv::open(gunzip(file.body), b',').await?;
-//! let columns = csv.headers().map(|name| match name {
-//!     "Amount" => Some((name, column::number as column::Convert)),
-//!     _ => Some((name, column::text as column::Convert)),
+//! let members = csv.headers().enumerate().map(|(at, name)| match name {
+//!     "Amount" => Member::cell(name, at, column::number),
+//!     _ => Member::cell(name, at, column::text),
 //! });
-//! let mut writer = RowWriter::new(columns);
+//! let mut writer = RowWriter::new(members);
 //! let mut batch = reading.batch();
 //! while let Some(row) = csv.next().await? {
 //!     batch.push(&[writer.json(row)]);
@@ -39,7 +39,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::http::Broken;
 
-pub use self::csv::{Csv, Row, RowWriter};
+pub use self::csv::{Csv, Member, Row, RowWriter};
 pub use gzip::gunzip;
 pub use lines::JsonLines;
 

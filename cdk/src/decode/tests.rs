@@ -107,18 +107,17 @@ fn rows_become_json_by_the_conversion_of_their_column() {
                 2,NA,1e5,-3,false,x,\n\
                 ,null,.5,1.5,maybe,x,[1\n\
                 3,\u{0}, ,,,,{}\n";
-    let columns: [Option<(&str, column::Convert)>; 7] = [
-        Some(("Id", column::text)),
-        Some(("full \"name\"", column::text)),
-        Some(("Amount", column::number)),
-        Some(("Count", column::integer)),
-        Some(("Active", column::boolean)),
-        None,
-        Some(("Tags", column::json)),
+    let members = vec![
+        Member::cell("Id", 0, column::text),
+        Member::cell("full \"name\"", 1, column::text),
+        Member::cell("Amount", 2, column::number),
+        Member::cell("Count", 3, column::integer),
+        Member::cell("Active", 4, column::boolean),
+        Member::cell("Tags", 6, column::json),
     ];
     let json = run(async {
         let mut csv = Csv::open(whole(file.as_bytes()), b',').await.unwrap();
-        let mut writer = RowWriter::new(columns);
+        let mut writer = RowWriter::new(members);
         let mut all = Vec::new();
         while let Some(row) = csv.next().await.unwrap() {
             all.push(String::from_utf8(writer.json(row).to_vec()).unwrap());
@@ -132,6 +131,34 @@ fn rows_become_json_by_the_conversion_of_their_column() {
             r#"{"Id":"2","full \"name\"":"NA","Amount":1e5,"Count":-3,"Active":false,"Tags":null}"#,
             r#"{"Id":null,"full \"name\"":"null","Amount":".5","Count":1.5,"Active":"maybe","Tags":"[1"}"#,
             r#"{"Id":"3","full \"name\"":"\u0000","Amount":" ","Count":null,"Active":null,"Tags":{}}"#,
+        ]
+    );
+}
+
+#[test]
+fn objects_and_texts_are_made_of_cells() {
+    let file = "Id,Street,Lat\n1,\"a\"\"b\",1.50\n2,,\n,,2\n";
+    let place = vec![
+        Member::cell("street", 1, column::text),
+        Member::cell("latitude", 2, column::number),
+        Member::null("code"),
+    ];
+    let members = vec![Member::object("Place", place), Member::around("Url", "/x/", 0, "/\"Body")];
+    let json = run(async {
+        let mut csv = Csv::open(whole(file.as_bytes()), b',').await.unwrap();
+        let mut writer = RowWriter::new(members);
+        let mut all = Vec::new();
+        while let Some(row) = csv.next().await.unwrap() {
+            all.push(String::from_utf8(writer.json(row).to_vec()).unwrap());
+        }
+        all
+    });
+    assert_eq!(
+        json,
+        [
+            r#"{"Place":{"street":"a\"b","latitude":1.50,"code":null},"Url":"/x/1/\"Body"}"#,
+            r#"{"Place":null,"Url":"/x/2/\"Body"}"#,
+            r#"{"Place":{"street":null,"latitude":2,"code":null},"Url":null}"#,
         ]
     );
 }

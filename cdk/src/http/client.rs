@@ -1,7 +1,7 @@
 //! The client: every request of a connector goes through [`Client::send`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use airbyte_protocol::{Context, Error, FailureType};
@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 use url::Url;
 
+use super::attempt::{Sent, Tries, broken_body};
 use super::backoff::{http_date, retry_after};
 use super::wait::Waits;
 use super::{
-    Action, ApiError, Broken, Budget, Budgets, ErrorTable, Failure, Incoming, Request, Response,
-    RetryPolicy, Scope, Transport, Verdict,
+    Action, Admission, ApiError, Broken, Budget, Budgets, Counts, ErrorTable, Failure, Gate,
+    Incoming, Request, Response, RetryPolicy, Scope, Transport, Verdict,
 };
-use crate::auth::Auth;
+use crate::auth::{Auth, TokenVersion};
 use crate::clock::Clock;
 use crate::json::{Located, Path, Select, locate};
 
@@ -37,37 +38,13 @@ struct Inner {
     auth: Auth,
     table: ErrorTable,
     budgets: Budgets,
+    gate: Option<Arc<dyn Gate>>,
     policy: RetryPolicy,
     clock: Clock,
     context: Context,
     workers: Arc<Semaphore>,
     counts: Counts,
     waits: Waits,
-}
-
-/// What a client has done so far.
-#[derive(Debug, Default)]
-pub struct Counts {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    rate_limits: AtomicU64,
-}
-
-impl Counts {
-    /// Requests sent, attempts counted one by one.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Requests sent again after a failure.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-
-    /// Answers that said that the rate limit is reached.
-    pub fn rate_limits(&self) -> u64 {
-        self.rate_limits.load(Ordering::Relaxed)
-    }
 }
 
 /// The parts of a [`Client`].
@@ -79,6 +56,7 @@ pub struct ClientBuilder {
     auth: Auth,
     table: ErrorTable,
     budgets: Budgets,
+    gate: Option<Arc<dyn Gate>>,
     policy: RetryPolicy,
     clock: Clock,
     workers: usize,
@@ -111,6 +89,12 @@ impl ClientBuilder {
         self
     }
 
+    /// What is asked before each attempt and told of each answer.
+    pub fn gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
     /// When to give up.
     pub fn policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
@@ -139,6 +123,7 @@ impl ClientBuilder {
             auth: self.auth,
             table: self.table,
             budgets: self.budgets,
+            gate: self.gate,
             policy: self.policy,
             waits: Waits::new(self.context.clone(), self.clock.clone()),
             clock: self.clock,
@@ -188,6 +173,7 @@ impl Client {
             auth: Auth::None,
             table: ErrorTable::default(),
             budgets: Budgets::new(Budget::unlimited("the API")),
+            gate: None,
             policy: RetryPolicy::default(),
             clock: Clock::system(),
             workers: 10,
@@ -204,7 +190,8 @@ impl Client {
         self.request(Method::POST, path)
     }
 
-    fn request(&self, method: Method, path: &str) -> Request {
+    /// A request for a path below the base address.
+    pub fn request(&self, method: Method, path: &str) -> Request {
         let mut url = self.0.base.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
         url.set_path(&format!(
@@ -253,6 +240,19 @@ impl Client {
     /// The signal to stop.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.0.context.shutdown
+    }
+
+    /// Waits, as long as nothing asks to stop; a very long wait is kept alive.
+    ///
+    /// # Errors
+    /// Transient, when the signal to stop comes.
+    pub async fn sleep(&self, duration: Duration) -> Result<(), Error> {
+        self.0.waits.sleep_until(Instant::now() + duration).await
+    }
+
+    /// When to give up.
+    pub fn policy(&self) -> &RetryPolicy {
+        &self.0.policy
     }
 
     /// A page of records: those at `select`, and the values at `values`.
@@ -304,9 +304,17 @@ impl Client {
     ) -> Result<T, Failure> {
         let mut tries = Tries::new();
         loop {
-            let answer = match self.attempt(request, &mut tries).await? {
-                Some(incoming) => self.0.waits.or_stop(incoming.complete()).await?,
-                None => continue,
+            let Some(sent) = self.attempt(request, &mut tries).await? else { continue };
+            let answer = self.0.waits.or_stop(sent.incoming.complete()).await?;
+            let answer = match (answer, request.unwrap) {
+                (Ok(outer), Some(unwrap)) => match unwrap(outer) {
+                    Ok(inner) if !(200..300).contains(&inner.status) => {
+                        self.refused(request, &mut tries, &inner, sent.version, sent.at).await?;
+                        continue;
+                    }
+                    inner => inner.map_err(Broken::Network),
+                },
+                (answer, _) => answer,
             };
             let (excerpt, why) = match answer {
                 Ok(response) => {
@@ -320,7 +328,8 @@ impl Client {
             };
             let error = broken_body(request, excerpt.as_ref(), &why);
             let html = excerpt.is_some_and(|r| r.body.trim_ascii_start().starts_with(b"<"));
-            if html && tries.failed + 1 >= HTML_ATTEMPTS {
+            tries.html += u32::from(html);
+            if tries.html >= HTML_ATTEMPTS {
                 return Err(error.into());
             }
             self.again(request, &mut tries, None, error).await?;
@@ -335,19 +344,16 @@ impl Client {
     pub async fn open(&self, request: &Request) -> Result<Incoming, Failure> {
         let mut tries = Tries::new();
         loop {
-            if let Some(incoming) = self.attempt(request, &mut tries).await? {
-                return Ok(incoming);
+            if let Some(sent) = self.attempt(request, &mut tries).await? {
+                return Ok(sent.incoming);
             }
         }
     }
 
     /// One attempt. `None` means that it failed in a way worth another one, and that the
     /// wait for it is over.
-    async fn attempt(
-        &self,
-        request: &Request,
-        tries: &mut Tries,
-    ) -> Result<Option<Incoming>, Failure> {
+    async fn attempt(&self, request: &Request, tries: &mut Tries) -> Result<Option<Sent>, Failure> {
+        self.wait_for_admission(request, tries).await?;
         self.wait_for_slot(request, tries).await?;
         let mut authorized = request.clone();
         for (name, value) in &self.0.headers {
@@ -371,6 +377,9 @@ impl Client {
             }
         };
         self.note_server_time(&incoming);
+        if let Some(gate) = &self.0.gate {
+            gate.note(&incoming.headers);
+        }
         debug!(
             "{} -> HTTP {} in {} ms{}",
             request.display(),
@@ -384,7 +393,7 @@ impl Client {
         );
         if (200..300).contains(&incoming.status) {
             self.0.budgets.of(&request.endpoint).iter().for_each(Budget::succeeded);
-            return Ok(Some(incoming));
+            return Ok(Some(Sent { incoming, version, at: sent }));
         }
         let response = match self.0.waits.or_stop(incoming.complete()).await? {
             Ok(response) => response,
@@ -393,9 +402,23 @@ impl Client {
                 return Ok(None);
             }
         };
-        let verdict = self.0.table.classify(request, &response);
+        self.refused(request, tries, &response, version, sent).await?;
+        Ok(None)
+    }
+
+    /// What follows from an answer whose status is no success: `Ok` when another attempt may
+    /// be made.
+    async fn refused(
+        &self,
+        request: &Request,
+        tries: &mut Tries,
+        response: &Response,
+        version: TokenVersion,
+        sent: Instant,
+    ) -> Result<(), Failure> {
+        let verdict = self.0.table.classify(request, response);
         let wait = response.header("retry-after").and_then(|v| retry_after(v, self.0.clock.now()));
-        let error = self.describe(request, &response, &verdict);
+        let error = self.describe(request, response, &verdict);
         let fail = |action, error| Failure {
             action,
             status: Some(response.status),
@@ -410,7 +433,7 @@ impl Client {
             }
             action => return Err(fail(action, error)),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Waits before the next attempt, or gives up.
@@ -463,6 +486,24 @@ impl Client {
             );
             return Err(Error::transient(text).into());
         }
+        Ok(())
+    }
+
+    async fn wait_for_admission(
+        &self,
+        request: &Request,
+        tries: &mut Tries,
+    ) -> Result<(), Failure> {
+        let Some(gate) = &self.0.gate else { return Ok(()) };
+        let begin = Instant::now();
+        loop {
+            match gate.admit(request) {
+                Admission::Go => break,
+                Admission::Wait(until, name) => self.0.waits.for_budget(until, name).await?,
+                Admission::Refuse(failure) => return Err(*failure),
+            }
+        }
+        tries.held_up += begin.elapsed();
         Ok(())
     }
 
@@ -522,42 +563,4 @@ impl Client {
         };
         error.with_internal(internal)
     }
-}
-
-/// How often one request has been tried.
-struct Tries {
-    failed: u32,
-    renewals: u32,
-    started: Instant,
-    /// Time spent waiting for budgets, which is not the request's fault.
-    held_up: Duration,
-}
-
-impl Tries {
-    fn new() -> Self {
-        Tries { failed: 0, renewals: 0, started: Instant::now(), held_up: Duration::ZERO }
-    }
-
-    /// Time spent on the attempts and the waits between them.
-    fn spent(&self) -> Duration {
-        self.started.elapsed().saturating_sub(self.held_up)
-    }
-}
-
-fn broken_body(request: &Request, response: Option<&Response>, why: &str) -> Error {
-    let html = response.is_some_and(|r| r.body.trim_ascii_start().starts_with(b"<"));
-    let text = if html {
-        format!(
-            "{} answered with a web page instead of data. Check the API address in the configuration, and whether a proxy or firewall stands in between.",
-            request.url.origin().ascii_serialization()
-        )
-    } else {
-        format!(
-            "{} gave an answer that broke off or cannot be read.",
-            request.url.origin().ascii_serialization()
-        )
-    };
-    let excerpt = response.map(Response::excerpt).unwrap_or_default();
-    let error = if html { Error::config(text) } else { Error::transient(text) };
-    error.with_internal(format!("{}: {why} {excerpt}", request.display()))
 }

@@ -24,7 +24,13 @@ pub struct Request {
     /// Which budget of the API's endpoints this counts against; one name for all
     /// requests that share a limit, such as `/v1/customers/{id}`.
     pub endpoint: Cow<'static, str>,
+    /// Takes the answer that counts out of one that wraps it.
+    pub unwrap: Option<Unwrap>,
 }
+
+/// Takes the answer that counts, with its status, out of one that wraps it, as the answers of
+/// batch endpoints do. An `Err` says why there is none.
+pub type Unwrap = fn(Response) -> Result<Response, String>;
 
 /// A request's body.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +57,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: Body::Empty,
             endpoint,
+            unwrap: None,
         }
     }
 
@@ -84,6 +91,12 @@ impl Request {
     /// Names the endpoint whose budget this request counts against.
     pub fn endpoint(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.endpoint = name.into();
+        self
+    }
+
+    /// Says how the answer that counts is taken out of one that wraps it.
+    pub fn unwrap_with(mut self, unwrap: Unwrap) -> Self {
+        self.unwrap = Some(unwrap);
         self
     }
 

@@ -1,7 +1,12 @@
 //! Retries, verdicts and broken answers.
 
-use airbyte_protocol::FailureType;
-use cdk::http::{Action, Broken, Client, ErrorTable, Failure, RetryPolicy, Rule};
+use std::sync::Arc;
+
+use airbyte_protocol::{Error, FailureType};
+use cdk::http::{
+    Action, Admission, Broken, Client, ErrorTable, Failure, Gate, HeaderMap, Response, RetryPolicy,
+    Rule,
+};
 use cdk::json::Select;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -218,4 +223,62 @@ async fn streamed_answers_are_opened_once_they_succeed() {
     let client = world.client(&server);
     let incoming = client.open(&client.get("/results.csv")).await.unwrap();
     assert_eq!(incoming.complete().await.unwrap().body, "a,b\n1,2\n");
+}
+
+/// Holds back every second request for ten seconds, and refuses all once told to.
+#[derive(Default)]
+struct Turnstile(std::sync::Mutex<(u32, bool)>);
+
+impl Gate for Turnstile {
+    fn admit(&self, _: &cdk::http::Request) -> Admission {
+        let mut state = self.0.lock().unwrap();
+        state.0 += 1;
+        match *state {
+            (_, true) => Error::transient("Nothing is left.").into(),
+            (2, _) => Admission::Wait(tokio::time::Instant::now() + seconds(10), "turns"),
+            _ => Admission::Go,
+        }
+    }
+
+    fn note(&self, headers: &HeaderMap) {
+        self.0.lock().unwrap().1 = headers.contains_key("x-empty");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_holds_back_and_refuses_by_what_answers_tell() {
+    let world = World::new();
+    let server = Server::script(vec![ok, || ok().header("x-empty", "1"), ok]);
+    let client = world.builder(&server).gate(Arc::new(Turnstile::default())).build();
+    fetch(&client).await.unwrap();
+    fetch(&client).await.unwrap();
+    assert!(server.gaps()[0] >= 10.0, "{:?}", server.gaps());
+    let failure = fetch(&client).await.unwrap_err();
+    assert_eq!(failure.error.message(), "Nothing is left.");
+    assert_eq!(server.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_inside_another_one_is_judged_like_any() {
+    let world = World::new();
+    let wrapped =
+        |status: u16, body: Value| Answer::json(&json!({ "status": status, "body": body }));
+    let mut asked = 0;
+    let server = Server::new(move |_| {
+        asked += 1;
+        match asked {
+            1 => wrapped(503, json!([{ "message": "busy" }])),
+            2 => wrapped(200, json!({ "ok": true })),
+            _ => wrapped(404, json!([{ "errorCode": "GONE", "message": "no such thing" }])),
+        }
+    });
+    let client = world.client(&server);
+    let request = client.post("/batch").unwrap_with(|outer| {
+        let whole: Value = serde_json::from_slice(&outer.body).map_err(|e| e.to_string())?;
+        let status = whole["status"].as_u64().unwrap_or_default() as u16;
+        Ok(Response { status, headers: outer.headers, body: whole["body"].to_string().into() })
+    });
+    assert_eq!(client.json::<Value>(&request).await.unwrap(), json!({ "ok": true }));
+    let failure = client.json::<Value>(&request).await.unwrap_err();
+    assert!(failure.is_code("GONE") && failure.status == Some(404));
 }

@@ -276,3 +276,47 @@ async fn secrets_of_the_login_are_masked() {
     let line = world.captured.lines().pop().unwrap();
     assert!(!line.contains("refresh-") && !line.contains("access-token-1"), "{line}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_good_is_not_asked_for_again_and_a_passing_one_is() {
+    let world = World::new();
+    let server = Server::new({
+        let mut asked = 0;
+        move |_| {
+            asked += 1;
+            let said = if asked == 1 { "is Already being processed" } else { "expired" };
+            Answer::text(
+                400,
+                format!(r#"{{"error":"invalid_grant","error_description":"{said}"}}"#),
+            )
+        }
+    });
+    let (client, _) = client(&world, &server, builder(refresh("r")).passing("already being"));
+    for _ in 0..3 {
+        let failure = fetch(&client).await.unwrap_err();
+        assert_eq!(failure.error.kind(), FailureType::Config);
+        assert!(failure.error.message().contains("expired"), "{}", failure.error);
+    }
+    assert_eq!(server.sent().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_a_jwt_is_renewed_before_it_ends() {
+    use base64::Engine as _;
+    let world = World::new();
+    let server = Server::new(|sent| {
+        if !is_login(sent) {
+            return Answer::json(&json!({}));
+        }
+        // Made by a server whose clock is another.
+        let claims = json!({ "iat": 1_000, "exp": 1_600 }).to_string();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+        Answer::json(&json!({ "access_token": format!("e30.{claims}.x") }))
+    });
+    let (client, _) = client(&world, &server, builder(Grant::ClientCredentials));
+    for (wait, logins) in [(0, 1), (530, 1), (30, 2)] {
+        tokio::time::sleep(seconds(wait)).await;
+        fetch(&client).await.unwrap();
+        assert_eq!(server.sent().iter().filter(|sent| is_login(sent)).count(), logins);
+    }
+}

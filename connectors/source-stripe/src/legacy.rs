@@ -45,9 +45,9 @@ pub fn invoice(object: &str, columns: &mut Members) {
 }
 
 /// Invoice lines: `type`, `subscription`, `subscription_item`, `invoice_item`,
-/// `proration`, `price`.
+/// `proration`, `price`. Some versions still send `subscription`; then that one counts.
 pub fn line_item(object: &str, columns: &mut Members) {
-    let [parent, pricing] = fields(object, ["parent", "pricing"]);
+    let [parent, pricing, own] = fields(object, ["parent", "pricing", "subscription"]);
     let [by_subscription, by_item] = parent
         .map_or([None, None], |p| fields(p, ["subscription_item_details", "invoice_item_details"]));
     let details = by_subscription.or(by_item);
@@ -57,7 +57,9 @@ pub fn line_item(object: &str, columns: &mut Members) {
         (None, None) => "null",
     };
     columns.raw("type", kind);
-    columns.raw_or_null("subscription", details.and_then(|d| fields(d, ["subscription"])[0]));
+    if own.is_none() {
+        columns.raw_or_null("subscription", details.and_then(|d| fields(d, ["subscription"])[0]));
+    }
     columns.raw_or_null(
         "subscription_item",
         by_subscription.and_then(|d| fields(d, ["subscription_item"])[0]),
@@ -169,5 +171,14 @@ mod tests {
             filled(subscription, json!({})),
             json!({"current_period_start": null, "current_period_end": null})
         );
+    }
+
+    #[test]
+    fn a_column_that_is_still_there_is_not_written_twice() {
+        let line = json!({"subscription": "sub_1", "parent":
+            {"subscription_item_details": {"subscription": "sub_2", "subscription_item": "si_1"}}});
+        let columns = filled(line_item, line);
+        assert_eq!(columns.get("subscription"), None);
+        assert_eq!(columns["subscription_item"], "si_1");
     }
 }

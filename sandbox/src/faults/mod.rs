@@ -51,8 +51,8 @@ pub enum Fault {
     },
     /// The connection is reset before an answer.
     Reset,
-    /// The body ends before its announced length.
-    Truncate,
+    /// The body ends before its announced length: after so many bytes, or two thirds of it.
+    Truncate(Option<usize>),
     /// The answer is right but late.
     Slow(Duration),
     /// Status 200 with an HTML page instead of JSON.
@@ -161,7 +161,7 @@ fn by_rate(profile: &Profile, luck: u64) -> Option<Fault> {
         0 => too_many(profile, detail),
         1 => server_error(profile, detail),
         2 => Fault::Reset,
-        3 => Fault::Truncate,
+        3 => Fault::Truncate(None),
         4 => Fault::RateLimit400,
         5 => Fault::Conflict,
         6 => Fault::Html,

@@ -139,6 +139,8 @@ pub struct Script {
     pub should_retry: Option<bool>,
     /// Milliseconds for `slow`.
     pub delay_ms: Option<u64>,
+    /// Bytes that arrive with `truncate`; two thirds of the body if not given.
+    pub bytes: Option<usize>,
     /// Body for `reply`.
     pub body: Option<String>,
 }
@@ -165,7 +167,7 @@ impl Script {
                 should_retry: self.should_retry,
             },
             Action::Reset => Fault::Reset,
-            Action::Truncate => Fault::Truncate,
+            Action::Truncate => Fault::Truncate(self.bytes),
             Action::Slow => Fault::Slow(Duration::from_millis(self.delay_ms.unwrap_or(1000))),
             Action::Html => Fault::Html,
             Action::ExpireToken => Fault::ExpireToken,

@@ -16,7 +16,7 @@ fn rough_has_its_rates() {
     let server = share(|f| matches!(f, Fault::ServerError { .. }));
     assert!((0.016..0.024).contains(&server), "5xx: {server}");
     assert!((0.007..0.013).contains(&share(|f| matches!(f, Fault::Reset))));
-    assert!((0.007..0.013).contains(&share(|f| matches!(f, Fault::Truncate))));
+    assert!((0.007..0.013).contains(&share(|f| matches!(f, Fault::Truncate(_)))));
     assert_eq!(drawn.iter().flatten().filter(|f| **f == Fault::ExpireToken).count(), 1);
     let headers: Vec<bool> = drawn
         .iter()

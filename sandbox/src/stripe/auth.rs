@@ -109,8 +109,7 @@ mod tests {
 
     fn access(header: &str) -> Result<Access, Error> {
         let headers = [("authorization".to_owned(), header.to_owned())];
-        let call =
-            Call { method: "GET", path: "/", query: "", headers: &headers, now: 0, number: 0 };
+        let call = Call { method: "GET", path: "/", headers: &headers, ..Call::default() };
         Access::of(&call)
     }
 

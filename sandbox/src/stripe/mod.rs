@@ -185,10 +185,11 @@ impl Api for Stripe {
 
     fn answer(&self, call: &Call<'_>) -> Reply {
         let version = call.header("stripe-version").unwrap_or(&self.platform.version).to_owned();
-        let mut reply = match self.respond(call, &version) {
-            Ok(body) => Reply { status: 200, headers: Vec::new(), body },
-            Err(error) => Reply { status: error.status, headers: Vec::new(), body: error.body() },
+        let (status, body) = match self.respond(call, &version) {
+            Ok(body) => (200, body),
+            Err(error) => (error.status, error.body()),
         };
+        let mut reply = Reply { status, body: body.into(), ..Reply::default() };
         reply.headers.push(("request-id", request_id(call)));
         reply.headers.push(("stripe-version", version));
         reply
@@ -219,8 +220,8 @@ impl Api for Stripe {
         truth::write_lines(self, stream, now, out)
     }
 
-    fn streams(&self) -> Vec<&'static str> {
-        truth::streams()
+    fn streams(&self) -> Vec<String> {
+        truth::streams().into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -117,12 +117,13 @@ pub fn fault(fault: &Fault) -> Option<Reply> {
         Fault::Html => {
             headers.push(("content-type", "text/html".to_owned()));
             let body = b"<!doctype html><html><body><h1>Maintenance</h1></body></html>".to_vec();
-            return Some(Reply { status: 200, headers, body });
+            return Some(Reply { status: 200, headers, body: body.into(), delay: None });
         }
         Fault::Reply { status, body } => {
-            return Some(Reply { status: *status, headers, body: body.clone().into_bytes() });
+            let body = body.clone().into_bytes().into();
+            return Some(Reply { status: *status, headers, body, delay: None });
         }
-        Fault::ExpireToken | Fault::Reset | Fault::Truncate | Fault::Slow(_) => return None,
+        Fault::ExpireToken | Fault::Reset | Fault::Truncate(_) | Fault::Slow(_) => return None,
     };
-    Some(Reply { status: error.status, headers, body: error.body() })
+    Some(Reply { status: error.status, headers, body: error.body().into(), delay: None })
 }

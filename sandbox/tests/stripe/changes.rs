@@ -130,7 +130,8 @@ fn every_kind_can_be_created_changed_and_deleted() {
     use sandbox::api::Api;
     let client = Client::new(60);
     let no_objects = ["balance", "events", "payout_balance_transactions", "discounts"];
-    for stream in client.stripe.streams().into_iter().filter(|s| !no_objects.contains(s)) {
+    let streams = client.stripe.streams();
+    for stream in streams.iter().map(String::as_str).filter(|s| !no_objects.contains(s)) {
         let done = client.change("create", json!({"resource": stream}));
         let object = id(&done);
         let has = |id: &str| ids(&client.truth(stream)).contains(&id);

@@ -40,7 +40,10 @@ impl Client {
             path,
             query,
             headers: &headers,
+            body: b"",
+            base: "http://127.0.0.1/stripe",
             now: self.now,
+            now_ms: self.now * 1000,
             number: 1,
         })
     }
@@ -48,11 +51,9 @@ impl Client {
     /// Status and body.
     pub fn ask(&self, url: &str) -> (u16, Value) {
         let reply = self.reply("GET", url);
-        let body = serde_json::from_slice(&reply.body);
-        (
-            reply.status,
-            body.unwrap_or_else(|e| panic!("{url}: {e}: {}", String::from_utf8_lossy(&reply.body))),
-        )
+        let (status, bytes) = (reply.status, reply.body.into_bytes());
+        let body = serde_json::from_slice(&bytes);
+        (status, body.unwrap_or_else(|e| panic!("{url}: {e}: {}", String::from_utf8_lossy(&bytes))))
     }
 
     /// The body of a request that must succeed.

@@ -205,7 +205,7 @@ fn every_stream_has_a_truth() {
     let streams = client.stripe.streams();
     assert_eq!(streams.len(), 60);
     for stream in streams {
-        assert!(!client.truth(stream).is_empty(), "{stream}");
+        assert!(!client.truth(&stream).is_empty(), "{stream}");
     }
     assert!(client.stripe.truth("nothing", client.now, &mut Vec::new()).is_err());
 }

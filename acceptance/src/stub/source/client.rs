@@ -194,6 +194,7 @@ impl<'a> Client<'a> {
         announce: &dyn Fn(Option<Duration>),
     ) -> Result<Value, Trouble> {
         let mut attempt = 1;
+        self.output.debug(&format!("{} is asked.", call.path));
         loop {
             let trouble = match self.send(call).await {
                 Ok(answer) => return Ok(answer),
