@@ -36,7 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a connector and look at everything that it does
-    Run(Run),
+    Run(Box<Run>),
     /// Look at a recorded output
     Lint(Lint),
     /// List the rules, or explain one
@@ -65,7 +65,8 @@ struct Run {
     /// The container engine for images
     #[arg(long, value_name = "PROGRAM", default_value = "docker")]
     engine: String,
-    /// Only these rules or groups, such as R03,I
+    /// Only these rules or groups, such as R03,I; others are not reported, unless they keep these
+    /// from being looked at
     #[arg(long, value_name = "RULES", value_delimiter = ',')]
     rules: Vec<String>,
     /// Every rule in the report, not only those with findings
@@ -239,7 +240,8 @@ fn wanted(names: &[String]) -> Result<Wanted, Trouble> {
 
 fn run(run: &Run) -> Result<u8, Trouble> {
     let settings = settings(run)?;
-    let how = How { wanted: wanted(&run.rules)?, engine: Some(run.engine.clone()) };
+    let wanted = wanted(&run.rules)?;
+    let how = How { wanted: wanted.clone(), engine: Some(engine(&run.engine)) };
     let report = match Line::on_terminal() {
         Some(line) => {
             let report = suite::run(&settings, how, &line);
@@ -248,7 +250,17 @@ fn run(run: &Run) -> Result<u8, Trouble> {
         }
         None => suite::run(&settings, how, &Silent)?,
     };
+    let report = report.only(|rule| wanted.any(&[rule]));
     deliver(&report, &run.reports, run.verbose)
+}
+
+/// The engine's program; one with a slash is looked for from here, not from where runs go on.
+fn engine(program: &str) -> String {
+    match program.contains('/') {
+        true => std::path::absolute(program)
+            .map_or_else(|_| program.to_owned(), |path| path.to_string_lossy().into_owned()),
+        false => program.to_owned(),
+    }
 }
 
 fn deliver(report: &Report, to: &Reports, verbose: bool) -> Result<u8, Trouble> {

@@ -46,8 +46,7 @@ impl Rows {
         let during = During::of(run);
         for (line, record) in run.records().take_while(|(line, _)| line.number <= up_to) {
             let info = streams.iter().find(|info| info.descriptor == record.stream);
-            let ignored = ignored.get(&record.stream.name);
-            let mut data = content(&record.data, ignored);
+            let mut data = content(&record.data, ignored.get(&record.stream.name));
             let mut times = BTreeSet::new();
             hide_times(&mut data, "", &during, &mut times);
             if !times.is_empty() {
@@ -55,7 +54,7 @@ impl Rows {
             }
             let content = data.to_string();
             // A key that changes by itself identifies nothing.
-            let ignored = ignored.map_or(&[][..], Vec::as_slice);
+            let ignored = ignored.get(&record.stream.name).map_or(&[][..], Vec::as_slice);
             let keyed =
                 info.filter(|info| !info.primary_key.iter().any(|key| ignored.contains(key)));
             let identity = identity(keyed, &record.data, &content);

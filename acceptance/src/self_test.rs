@@ -280,6 +280,7 @@ fn source_settings(
             "executable": words,
             "config": config,
             "parallel": 2,
+            "long": true,
             // Enough for the stub, and soon over for what hangs.
             "limits": {
                 "spec_seconds": 3, "check_seconds": 10, "discover_seconds": 10,

@@ -466,7 +466,7 @@ fn one_state(
     }
     if let Some(stream) = &state.stream {
         let content = state.of_stream(stream);
-        if !content.is_some_and(|content| content.as_object().is_some_and(|c| !c.is_empty())) {
+        if content.and_then(Value::as_object).is_none_or(|members| members.is_empty()) {
             let finding = Finding::new(&rules::R09, "the state has no content");
             let reason = "runners keep it, but cannot tell it from no state";
             sheet.find(at(finding.only(Level::Warning, reason)));

@@ -76,6 +76,8 @@ pub struct Config {
     pub live: bool,
     /// Warnings fail, too.
     pub strict: bool,
+    /// What takes minutes is tried as well: an API that stays broken, until the connector gives up.
+    pub long: bool,
     /// Rules that are switched off.
     pub rules: Rules,
     /// What runs may use.

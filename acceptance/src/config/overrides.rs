@@ -37,6 +37,9 @@ pub struct Overrides {
     /// Warnings fail, too
     #[arg(long)]
     pub strict: bool,
+    /// Try what takes minutes as well: an API that stays broken
+    #[arg(long)]
+    pub long: bool,
     /// Switch a rule off, with a reason: O10=why, or O10:stream=why
     #[arg(long, value_name = "RULE=REASON")]
     pub off: Vec<OffRule>,
@@ -97,6 +100,7 @@ impl Config {
         self.merge_proxy(overrides);
         self.live |= overrides.live;
         self.strict |= overrides.strict;
+        self.long |= overrides.long;
         self.rules.off.extend(overrides.off.iter().cloned());
         self.parallel = overrides.parallel.or(self.parallel);
         self.checkpoints = overrides.checkpoints.or(self.checkpoints);

@@ -98,12 +98,12 @@ fn words(
     let mut words = match &connector.launch {
         Launch::Executable(words) => words.clone(),
         Launch::Image { image, engine } => {
-            let own = connector.environment.keys();
-            let names = own.chain(call.environment.iter().map(|(name, _)| name));
-            let names = names.map(String::as_str);
+            let of_call = call.environment.iter().map(|(name, value)| (name, value));
+            let variables = connector.environment.iter().chain(of_call);
+            let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
             let mut words = vec![engine.clone()];
             let name = container.unwrap_or_default();
-            words.extend(docker::run(image, name, folder, names, call.is_confined));
+            words.extend(docker::run(image, name, folder, variables, call.is_confined));
             words
         }
     };

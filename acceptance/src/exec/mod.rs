@@ -10,6 +10,8 @@ mod launch;
 mod platform;
 mod process;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod watch;
 

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tempfile::TempDir;
 
 use super::call::{Call, Mode, Stop};
-use super::reader::{Arrival, Output, Reader, drain};
+use super::reader::{Arrival, Output, drain};
 use super::watch::{self, Watch};
 use super::{Trouble, platform, usage};
 use crate::transcript::{Exit, Line, Transcript, Usage};
@@ -72,29 +72,33 @@ impl Running {
         let pid = Pid::from_child(&child);
         let stdin = child.stdin.take();
         let holds_back = !matches!(call.stop, None | Some(Stop::AtAnswer(_)));
-        let (reader, output) = Reader::new(started, holds_back);
-        let stderr = if is_platform {
-            reader.spawn_named(work.join(platform::STDOUT));
+        let no_pipe = |error: std::io::Error| {
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            Trouble(format!("no pipe for stdout: {error}"))
+        };
+        let (output, stderr) = if is_platform {
+            let output = Output::of_named(&work.join(platform::STDOUT), started, holds_back);
             let path = work.join(platform::STDERR);
-            Stderr::Drained(std::thread::spawn(move || {
+            let stderr = Stderr::Drained(std::thread::spawn(move || {
                 fs::File::open(&path).map(drain).unwrap_or_default()
-            }))
+            }));
+            (Some(output.map_err(no_pipe)?), stderr)
         } else {
-            if let Some(stdout) = child.stdout.take() {
-                reader.spawn(stdout);
-            }
-            match (child.stderr.take(), call.mode) {
+            let stdout = child.stdout.take();
+            let output = stdout.map(|stdout| Output::of(stdout, started, holds_back));
+            let stderr = match (child.stderr.take(), call.mode) {
                 (Some(stderr), Mode::Meltano) => Stderr::Undrained(stderr),
                 (Some(stderr), _) => Stderr::Drained(std::thread::spawn(move || drain(stderr))),
                 (None, _) => Stderr::Elsewhere,
-            }
+            };
+            (output.transpose().map_err(no_pipe)?, stderr)
         };
         Ok(Self {
             watch: Watch::start(pid, call.timeout, container.clone()),
             child,
             pid,
             stdin,
-            output: Some(output),
+            output,
             stderr: Some(stderr),
             call: call.clone(),
             started,

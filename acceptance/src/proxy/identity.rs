@@ -63,6 +63,8 @@ pub struct Identity {
     parameters: Vec<(String, String)>,
     /// Headers that may matter, sorted.
     headers: Vec<(String, String)>,
+    /// Who asks, sorted: other credentials may get another answer.
+    credentials: Vec<(String, String)>,
 }
 
 impl Identity {
@@ -80,9 +82,15 @@ impl Identity {
         let mut parameters = pairs(&query, "?");
         parameters.extend(body_parameters(content_type.map(|(_, value)| value.as_str()), body));
         parameters.sort();
+        let mut credentials: Vec<_> = headers
+            .iter()
+            .filter(|(name, _)| *name == "authorization" || is_secret(name, Place::Header))
+            .map(|(name, value)| (name.clone(), without_numbers(value)))
+            .collect();
+        credentials.sort();
         let mut headers: Vec<_> = headers.iter().filter(|(n, _)| !incidental(n)).cloned().collect();
         headers.sort();
-        Self { method: method.to_owned(), host, path, parameters, headers }
+        Self { method: method.to_owned(), host, path, parameters, headers, credentials }
     }
 
     /// The identity of a request as it came in.
@@ -129,6 +137,12 @@ impl Identity {
             }
         }
         hash.finish()
+    }
+
+    /// Whether the credentials are the same, as far as scrubbed ones tell: those of the
+    /// configuration differ from all others.
+    pub fn same_credentials(&self, other: &Self) -> bool {
+        self.credentials == other.credentials
     }
 
     /// How many parameters and headers the two have in common.
@@ -226,6 +240,13 @@ fn flatten(path: String, value: &serde_json::Value, leaves: &mut Vec<(String, St
 fn is_fresh(name: &str) -> bool {
     let name = name.trim_start_matches('?').rsplit('/').next().unwrap_or_default();
     FRESH.iter().any(|fresh| name.eq_ignore_ascii_case(fresh))
+}
+
+/// Found secrets are numbered in the order of their coming, which is another one each time.
+fn without_numbers(value: &str) -> String {
+    static NUMBER: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(&format!(r"({PLACEHOLDER}[A-Za-z0-9_]*?)_\d+\b")).ok());
+    replace_all(&NUMBER, value, "$1")
 }
 
 fn without_secrets(value: &str) -> String {

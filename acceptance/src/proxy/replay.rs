@@ -2,7 +2,9 @@
 //!
 //! A request gets the answer of the recorded request that is the same; among those that differ only
 //! in instants, secrets and parameters that are fresh each time, of the one that has the most in
-//! common. The n-th time it gets the n-th recorded answer, the last one again and again.
+//! common. A request with other credentials than those of the configuration gets the answer that
+//! such credentials got, if there was one. The n-th time it gets the n-th recorded answer, the last
+//! one again and again.
 
 use std::collections::HashMap;
 use std::io;
@@ -91,7 +93,9 @@ impl Replay {
         let best = alike.iter().copied().max_by_key(|place| {
             let identity = &self.requests[*place].identity;
             let unused = std::cmp::Reverse(served[*place]);
-            (identity == request, identity.overlap(request), unused, std::cmp::Reverse(*place))
+            let is_meant = identity.same_credentials(request);
+            let in_common = identity.overlap(request);
+            (is_meant, identity == request, in_common, unused, std::cmp::Reverse(*place))
         })?;
         let answers = &self.requests[best].answers;
         let line = answers[served[best].min(answers.len() - 1)];

@@ -25,6 +25,9 @@ use crate::sheet::{Finding, Sheet, Tally};
 /// members do not change it.
 const FORMAT: u32 = 1;
 
+/// While one of these fails, others cannot be looked at, or not to the end.
+static BASE: [&Rule; 5] = [&rules::O01, &rules::O04, &rules::S01, &rules::C01, &rules::D01];
+
 /// What is known of a run beside the findings.
 #[derive(Debug, Clone, Default)]
 pub struct About {
@@ -218,29 +221,44 @@ pub struct OffNote {
 impl Report {
     /// Makes the report of a run.
     pub fn new(sheet: &Sheet, about: About) -> Self {
-        let rules: Vec<RuleReport> =
+        let rules =
             rules::all().map(|rule| RuleReport::new(rule, sheet.tally(rule), &about.off)).collect();
-        let mut counts: BTreeMap<Status, usize> =
-            Status::ALL.into_iter().map(|status| (status, 0)).collect();
-        for rule in &rules {
-            *counts.entry(rule.status).or_default() += 1;
-        }
-        let failing =
-            counts[&Status::Failed] + if about.strict { counts[&Status::Warned] } else { 0 };
-        Self {
+        let report = Self {
             format: FORMAT,
-            passed: failing == 0,
+            passed: false,
             connector: about.connector,
             version: about.version,
             started_at: about.started_at,
             seconds: about.seconds,
             seed: about.seed,
             strict: about.strict,
-            counts,
+            counts: BTreeMap::new(),
             rules,
             runs: about.runs,
             notes: about.notes,
+        };
+        report.counted()
+    }
+
+    /// The report without rules that nobody asked for. Those that everything else rests on stay
+    /// when they failed.
+    pub fn only(mut self, is_wanted: impl Fn(&'static Rule) -> bool) -> Self {
+        for report in &mut self.rules {
+            let is_base = BASE.contains(&report.rule) && report.status == Status::Failed;
+            if !is_base && !is_wanted(report.rule) {
+                *report = RuleReport::new(report.rule, None, &[]);
+            }
         }
+        self.counted()
+    }
+
+    fn counted(mut self) -> Self {
+        self.counts = Status::ALL.into_iter().map(|status| (status, 0)).collect();
+        for rule in &self.rules {
+            *self.counts.entry(rule.status).or_default() += 1;
+        }
+        self.passed = !self.rules.iter().any(|rule| self.fails(rule.status));
+        self
     }
 
     /// 0 when the run is passed, else 1.

@@ -72,10 +72,11 @@ fn again(desk: &mut Desk<'_>, catalog: &Value) -> Result<(), Trouble> {
     let run = desk.run(&call, Expected::Success)?;
     desk.sheet.check(&rules::D08);
     let Some((_, second)) = run.payloads("CATALOG").next() else { return Ok(()) };
+    let (one, other) = (catalog.to_string(), second.to_string());
     if second != catalog {
-        let difference = crate::rows::difference(&catalog.to_string(), &second.to_string());
+        let difference = crate::rows::difference(&one, &other);
         desk.find(Finding::new(&rules::D08, difference).in_run(&run.title));
-    } else if second.to_string() != catalog.to_string() {
+    } else if one != other {
         let finding = Finding::new(&rules::D08, "the order of members differs");
         let reason = "runners compare catalogs by their content";
         desk.find(finding.only(rules::Level::Warning, reason).in_run(&run.title));

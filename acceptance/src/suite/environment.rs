@@ -50,9 +50,8 @@ fn confined(desk: &mut Desk<'_>, reading: &Reading<'_>, whole: &Read) -> Result<
             return Ok(());
         }
         Err(_) => {
-            let why = "it cannot be run as another user here: the program, or its interpreter, is \
-                       in a private folder";
-            desk.sheet.skip(&rules::E04, why);
+            let why = "the program, or its interpreter, is in a private folder";
+            desk.sheet.skip(&rules::E04, format!("it cannot be run as another user here: {why}"));
             return Ok(());
         }
     };

@@ -75,16 +75,24 @@ pub fn put(config: &mut Value, key: &str, value: Value) {
 
 /// The secrets of the configuration, for what the proxy writes.
 pub fn secrets(lab: &Lab<'_>) -> Vec<Secret> {
-    let values = spec_checks::secrets(lab.spec(), &lab.config());
-    let named = values.into_iter().enumerate();
-    named.map(|(at, value)| Secret::new(format!("config_{at}"), value)).collect()
+    let config = lab.config();
+    let short = spec_checks::secrets(lab.spec(), &config).into_iter().filter(|text| !is_long(text));
+    let named = short.enumerate();
+    let short = named.map(|(at, value)| Secret::new(format!("config_{at}"), value));
+    // A recording knows them by these names.
+    short.chain(texts(&config)).collect()
+}
+
+/// Whether a text may be a secret for all one can tell.
+fn is_long(text: &str) -> bool {
+    text.len() >= 12 && !text.contains("://")
 }
 
 /// Every text of a configuration, for when the spec is not known.
 pub fn texts(config: &Value) -> Vec<Secret> {
     fn collect(path: &str, value: &Value, found: &mut Vec<Secret>) {
         match value {
-            Value::String(text) if text.len() >= 12 && !text.contains("://") => {
+            Value::String(text) if is_long(text) => {
                 found.push(Secret::new(path.to_owned(), text.clone()));
             }
             Value::Object(members) => {
@@ -148,6 +156,22 @@ static KINDS: [Kind; 9] = [
     Kind::once("malformed", &[&rules::F08, &rules::F09], || Fault::Malformed),
     Kind::once("html", &[&rules::F08, &rules::F09], || Fault::Html),
 ];
+
+/// Faults beside [`KINDS`].
+const OTHERS: [&str; 3] = ["expired_token", "refused", "broken_for_good"];
+
+/// Whether the file names faults that nobody knows.
+pub fn check_names(faults: Option<&Faults>) -> Result<(), Trouble> {
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).chain(OTHERS).collect();
+    let Some(Faults::Only(names)) = faults else { return Ok(()) };
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(Trouble(format!(
+            "proxy.faults: there is no fault `{name}`; there are {}, or `faults: off`",
+            known.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// Reads once through the proxy without faults. `None` when the connector did not go through it.
 pub fn first(lab: &Lab<'_>, reading: &Reading<'_>, whole: &Read) -> Result<Option<usize>, Trouble> {
@@ -213,12 +237,17 @@ pub fn trials<'a>(
     requests: usize,
 ) -> Vec<Trial<'a>> {
     let is_asked = |name: &str| match &lab.settings.proxy.faults {
-        Some(Faults::Only(names)) => names.iter().any(|asked| asked == name),
+        Some(Faults::Only(_)) => is_named(lab, name),
         _ => true,
     };
     let mut trials: Vec<Trial<'a>> = Vec::new();
     // The longest one comes first, so that the others go on beside it.
-    if is_asked("broken_for_good") {
+    if !is_named(lab, "broken_for_good") && !lab.settings.long {
+        let mut desk = Desk::new(lab);
+        let why = "it takes as long as the connector goes on trying; --long includes it";
+        desk.sheet.skip(&rules::F10, why);
+        desk.clear();
+    } else if is_asked("broken_for_good") {
         trials.push(Trial::new("faults: broken_for_good", &[&rules::F10, &rules::F09], {
             move |desk: &mut Desk<'_>| stays(desk, lab, reading, Fault::status(503), &rules::F10)
         }));
@@ -241,6 +270,14 @@ pub fn trials<'a>(
         }));
     }
     trials
+}
+
+/// Whether the file asks for a fault by name.
+fn is_named(lab: &Lab<'_>, name: &str) -> bool {
+    match &lab.settings.proxy.faults {
+        Some(Faults::Only(names)) => names.iter().any(|asked| asked == name),
+        _ => false,
+    }
 }
 
 fn ridden_out(

@@ -55,6 +55,7 @@ pub fn run(settings: &Config, how: How, progress: &dyn Progress) -> Result<Repor
     let started = Instant::now();
     let started_at = Utc::now();
     let trouble = |error: crate::config::ConfigError| Trouble(error.to_string());
+    faults::check_names(settings.proxy.faults.as_ref())?;
     let mut connector = connector(settings, &how)?;
     let environment = settings.environment_of(&Common::default()).map_err(trouble)?;
     connector.environment.extend(environment);

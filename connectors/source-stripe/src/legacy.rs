@@ -44,10 +44,10 @@ pub fn invoice(object: &str, columns: &mut Members) {
     columns.raw_or_null("tax", sum.map(|sum| sum.to_string()).as_deref());
 }
 
-/// Invoice lines: `type`, `subscription`, `subscription_item`, `invoice_item`,
-/// `proration`, `price`. Some versions still send `subscription`; then that one counts.
+/// Invoice lines: `type`, `subscription_item`, `invoice_item`, `proration`, `price`; `subscription`
+/// stays where it was.
 pub fn line_item(object: &str, columns: &mut Members) {
-    let [parent, pricing, own] = fields(object, ["parent", "pricing", "subscription"]);
+    let [parent, pricing] = fields(object, ["parent", "pricing"]);
     let [by_subscription, by_item] = parent
         .map_or([None, None], |p| fields(p, ["subscription_item_details", "invoice_item_details"]));
     let details = by_subscription.or(by_item);
@@ -57,9 +57,6 @@ pub fn line_item(object: &str, columns: &mut Members) {
         (None, None) => "null",
     };
     columns.raw("type", kind);
-    if own.is_none() {
-        columns.raw_or_null("subscription", details.and_then(|d| fields(d, ["subscription"])[0]));
-    }
     columns.raw_or_null(
         "subscription_item",
         by_subscription.and_then(|d| fields(d, ["subscription_item"])[0]),
@@ -146,7 +143,7 @@ mod tests {
         });
         assert_eq!(
             filled(line_item, line),
-            json!({"type": "subscription", "subscription": "sub_1", "subscription_item": "si_1",
+            json!({"type": "subscription", "subscription_item": "si_1",
                    "invoice_item": null, "proration": true, "price": {"id": "price_1", "object": "price"}})
         );
         assert_eq!(
@@ -154,7 +151,7 @@ mod tests {
                 line_item,
                 json!({"parent": {"invoice_item_details": {"invoice_item": "ii_1", "proration": false, "subscription": null}}})
             ),
-            json!({"type": "invoiceitem", "subscription": null, "subscription_item": null,
+            json!({"type": "invoiceitem", "subscription_item": null,
                    "invoice_item": "ii_1", "proration": false, "price": null})
         );
     }
@@ -175,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_column_that_is_still_there_is_not_written_twice() {
-        let line = json!({"subscription": "sub_1", "parent":
+        let line = json!({"subscription": null, "parent":
             {"subscription_item_details": {"subscription": "sub_2", "subscription_item": "si_1"}}});
         let columns = filled(line_item, line);
         assert_eq!(columns.get("subscription"), None);
