@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::names::{null_as_empty, string_enum};
+use crate::schema::Schema;
 
 /// What names a stream: its name and, where a source has them, its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub struct Stream {
     /// The name, unique together with the namespace.
     pub name: String,
     /// The JSON schema of its records: an object with `properties`.
-    pub json_schema: Value,
+    pub json_schema: Schema,
     /// How it can be read; `full_refresh` first, since that is what interfaces preselect.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub supported_sync_modes: Vec<SyncMode>,
@@ -102,10 +103,10 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that only offers full refresh.
-    pub fn new(name: impl Into<String>, json_schema: Value) -> Self {
+    pub fn new(name: impl Into<String>, json_schema: impl Into<Schema>) -> Self {
         Self {
             name: name.into(),
-            json_schema,
+            json_schema: json_schema.into(),
             supported_sync_modes: vec![SyncMode::FullRefresh],
             source_defined_cursor: None,
             default_cursor_field: Vec::new(),

@@ -40,6 +40,7 @@ mod message;
 mod names;
 mod output;
 mod run;
+mod schema;
 mod secret;
 mod source;
 mod spec;
@@ -62,6 +63,7 @@ pub use message::{
 };
 pub use output::{Captured, Output, RecordBatch, StreamOutput};
 pub use run::{run, run_destination};
+pub use schema::Schema;
 pub use secret::Secret;
 pub use source::{Context, Edition, Source};
 pub use spec::{

@@ -31,6 +31,7 @@ use crate::message::{
     Control, Estimate, EstimateType, Log, LogLevel, RateLimited, StateStats, StatusReason,
     StreamStatus, StreamStatusType, Trace, TraceError, line,
 };
+use crate::schema::Schema;
 
 /// The platform cuts error texts at this many characters.
 const LONGEST_ERROR_TEXT: usize = 50_000;
@@ -305,14 +306,10 @@ impl Output {
             .push_with(|| line("TRACE", "trace", &make(clock::now_ms_decimal())), None);
     }
 
-    /// Masks the unmistakable secrets in a tree; one without any stays as it is in memory.
-    pub(crate) fn mask_in_place(&self, tree: &mut Value) {
-        let masked = match self.masker().mask_data(tree) {
-            Cow::Owned(masked) => Some(masked),
-            Cow::Borrowed(_) => None,
-        };
-        if let Some(masked) = masked {
-            *tree = masked;
+    /// Masks the unmistakable secrets in a schema.
+    pub(crate) fn mask_schema(&self, schema: &mut Schema) {
+        if let Cow::Owned(masked) = self.masker().mask_data(&schema.value()) {
+            *schema = masked.into();
         }
     }
 

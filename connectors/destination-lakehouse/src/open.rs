@@ -74,8 +74,11 @@ pub fn validate(stream: &ConfiguredStream) -> Result<()> {
 /// Gets the table of a stream ready.
 pub async fn open(catalog: &Catalog, config: &Config, stream: &ConfiguredStream) -> Result<Opened> {
     let name = table_name(config, stream);
-    let mut columns =
-        schema::columns(&stream.stream.json_schema, config.naming.into(), config.number_type);
+    let mut columns = schema::columns(
+        &stream.stream.json_schema.value(),
+        config.naming.into(),
+        config.number_type,
+    );
     let mut version = load_or_create(catalog, config, stream, &name, &columns).await?;
     version = follow(catalog, &name, version, &mut columns).await?;
     let (target, version) = target(catalog, &name, version, stream).await?;

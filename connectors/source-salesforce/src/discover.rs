@@ -43,8 +43,7 @@ pub async fn catalog(api: &Api, config: &Config) -> Result<Catalog> {
     let mut streams = Vec::with_capacity(names.len() + 1);
     for (name, described) in names.iter().zip(described) {
         match described {
-            // Made last: what the answers took is free again by then.
-            Ok(describe) => streams.push(definition(&describe)),
+            Ok(stream) => streams.push(stream),
             Err(failure) => {
                 warn!(
                     "{name} is left out, since it cannot be described: {}",
@@ -67,9 +66,9 @@ pub async fn catalog(api: &Api, config: &Config) -> Result<Catalog> {
     Ok(Catalog::new(streams))
 }
 
-async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Describe, Failure>> {
+async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure>> {
     futures::stream::iter(0..names.len())
-        .map(|number| api.describe(&names[number]))
+        .map(async |number| Ok(definition(&api.describe(&names[number]).await?)))
         .buffered(PARALLEL)
         .collect()
         .await
@@ -77,15 +76,15 @@ async fn one_by_one(api: &Api, names: &[String]) -> Vec<Result<Describe, Failure
 
 /// Where requests are scarce: many describes for one. What that does not bring is asked for
 /// by itself.
-async fn by_composite(api: &Api, names: &[String]) -> Vec<Result<Describe, Failure>> {
+async fn by_composite(api: &Api, names: &[String]) -> Vec<Result<Stream, Failure>> {
     let mut all = Vec::new();
     for part in names.chunks(COMPOSITE) {
         let found = api.describe_many(part).await;
         let mut found = found.unwrap_or_default().into_iter();
         for name in part {
             all.push(match found.next().flatten() {
-                Some(describe) => Ok(describe),
-                None => api.describe(name).await,
+                Some(describe) => Ok(definition(&describe)),
+                None => api.describe(name).await.map(|describe| definition(&describe)),
             });
         }
     }

@@ -8,7 +8,6 @@ use cdk::http::Failure;
 use cdk::read::{Reading, Stream};
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use serde_json::Map;
 
 use crate::columns::{Choice, Columns};
 use crate::rest;
@@ -36,12 +35,11 @@ impl Stream for LinkStream {
         Box::pin(async move {
             let api = &self.shared.api;
             let describe = api.describe(NAME).await?;
-            let all = Map::new();
-            let properties = reading.configured().stream.json_schema.get("properties");
+            let selected = reading.configured().stream.json_schema.properties();
             let columns = Columns::described(
                 &describe,
                 &Choice {
-                    selected: properties.and_then(|p| p.as_object()).unwrap_or(&all),
+                    selected: &selected,
                     version: api.version(),
                     cursor: None,
                     na_as_null: self.shared.config.legacy_na_as_null,

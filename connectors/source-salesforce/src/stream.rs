@@ -9,6 +9,7 @@ use cdk::range::{Span, SpanSet};
 use cdk::read::{Reading, Stream};
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
+use serde_json::{Map, Value};
 use tokio::sync::{Mutex, OnceCell};
 use tracing::{info, warn};
 
@@ -119,6 +120,8 @@ struct Run<'a> {
     progress: Progress,
     described: OnceCell<Describe>,
     columns: Mutex<Arc<Columns>>,
+    /// The fields that the catalog selects, with their schemas.
+    properties: Map<String, Value>,
     /// Whether the columns are those of a describe.
     is_described: std::sync::atomic::AtomicBool,
 }
@@ -132,9 +135,8 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Failure> {
         let shared = stream.shared.as_ref();
         let described = OnceCell::new();
-        let properties = reading.configured().stream.json_schema.get("properties");
-        let selected = properties.and_then(|p| p.as_object());
-        let selected = selected.filter(|properties| !anew && !properties.is_empty());
+        let properties = reading.configured().stream.json_schema.properties();
+        let selected = Some(&properties).filter(|selected| !anew && !selected.is_empty());
         let is_filtered = is_filtered_by_cursor(&stream.name);
         let cursor = match selected {
             // What discover said is known already.
@@ -159,6 +161,7 @@ impl<'a> Run<'a> {
             let state = reading.state().filter(|_| !reading.is_incremental());
             Progress::full(state)?
         };
+        let is_unknown = selected.is_none();
         let now = shared.api.now() - shared.config.lag();
         let run = Run {
             name: &stream.name,
@@ -169,13 +172,14 @@ impl<'a> Run<'a> {
             progress,
             columns: Mutex::new(Arc::new(Columns::selected(
                 &stream.name,
-                &choice(reading, shared, cursor.as_deref()),
+                &choice(&properties, shared, cursor.as_deref()),
             ))),
             cursor,
             is_described: false.into(),
             described,
+            properties,
         };
-        if selected.is_none() {
+        if is_unknown {
             run.describe_columns().await?;
         }
         Ok(run)
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
     /// have gone.
     async fn describe_columns(&self) -> Result<Arc<Columns>, Failure> {
         let describe = self.describe().await?;
-        let choice = choice(self.reading, self.shared, self.cursor.as_deref());
+        let choice = choice(&self.properties, self.shared, self.cursor.as_deref());
         let mut columns = self.columns.lock().await;
         if !self.is_described.swap(true, std::sync::atomic::Ordering::Relaxed) {
             *columns = Arc::new(Columns::described(describe, &choice));
@@ -485,12 +489,13 @@ impl<'a> Run<'a> {
     }
 }
 
-fn choice<'c>(reading: &'c Reading, shared: &'c Shared, cursor: Option<&'c str>) -> Choice<'c> {
-    static ALL: std::sync::LazyLock<serde_json::Map<String, serde_json::Value>> =
-        std::sync::LazyLock::new(serde_json::Map::new);
-    let properties = reading.configured().stream.json_schema.get("properties");
+fn choice<'c>(
+    selected: &'c Map<String, Value>,
+    shared: &'c Shared,
+    cursor: Option<&'c str>,
+) -> Choice<'c> {
     Choice {
-        selected: properties.and_then(|p| p.as_object()).unwrap_or(&ALL),
+        selected,
         version: shared.api.version(),
         cursor,
         na_as_null: shared.config.legacy_na_as_null,

@@ -64,7 +64,7 @@ fn stream(at: usize, entry: Value) -> Result<ConfiguredStream> {
         mode.is_known(),
         DestinationSyncMode::KNOWN,
     )?;
-    if !stream.stream.json_schema.is_object() {
+    if !stream.stream.json_schema.as_str().starts_with('{') {
         return Err(Error::config(format!("{place}: json_schema is not a JSON object")));
     }
     Ok(stream)

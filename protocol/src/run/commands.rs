@@ -167,7 +167,7 @@ impl<'a, C: Connector> Session<'a, C> {
             runtime(1)?.block_on(self.connector.discover(config, self.context.clone()))?;
         let output = &self.context.output;
         for stream in &mut catalog.streams {
-            output.mask_in_place(&mut stream.json_schema);
+            output.mask_schema(&mut stream.json_schema);
         }
         output.line(line("CATALOG", "catalog", &catalog));
         Ok(SUCCESS)

@@ -360,7 +360,7 @@ fn compared(api: &'static Api, offered: Catalog, names: &[String]) -> Result<Vec
             told_by_changes: api.told_by_changes,
             shape: Shape {
                 ignored: ignored.collect(),
-                columns: Some(lake::columns(&stream.stream.json_schema)),
+                columns: Some(lake::columns(&stream.stream.json_schema.value())),
                 primary_key: stream.primary_key,
             },
         }

@@ -97,9 +97,9 @@ fn only_selected_columns_are_asked_for_by_both_apis() {
     let mut catalog = org.job("discover").run().succeeded().catalog().streams.clone();
     catalog.retain(|stream| stream.name == "Account");
     let keep = ["Name", "BillingAddress", "AnnualRevenue"];
-    if let Some(properties) = catalog[0].json_schema["properties"].as_object_mut() {
-        properties.retain(|name, _| keep.contains(&name.as_str()));
-    }
+    let mut properties = catalog[0].json_schema.properties();
+    properties.retain(|name, _| keep.contains(&name.as_str()));
+    catalog[0].json_schema = json!({ "type": "object", "properties": properties }).into();
     for settings in [json!({}), bulk()] {
         let read = org.read(&[]).streams(catalog.clone()).set(settings).run().succeeded();
         let row = &read.rows("Account")[0];
