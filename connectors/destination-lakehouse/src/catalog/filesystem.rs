@@ -46,9 +46,7 @@ pub(super) async fn load(storage: &Storage, table: &TableName) -> Result<Option<
 /// The number of the newest version: from the hint on, as far as there are files. The hint is
 /// written after the commit, so it may be behind, or missing.
 async fn newest(storage: &Storage, folder: &str) -> Result<Option<u64>> {
-    let hint = storage.get(&format!("{folder}/metadata/{HINT}")).await?;
-    let hint = hint.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse::<u64>().ok());
-    let mut version = match hint {
+    let mut version = match hint(storage, folder).await? {
         Some(version) if storage.exists(&metadata_file(folder, version)).await? => version,
         _ => {
             let files = storage.list(&format!("{folder}/metadata")).await?;
@@ -61,6 +59,11 @@ async fn newest(storage: &Storage, folder: &str) -> Result<Option<u64>> {
         version += 1;
     }
     Ok(Some(version))
+}
+
+async fn hint(storage: &Storage, folder: &str) -> Result<Option<u64>> {
+    let text = storage.get(&format!("{folder}/metadata/{HINT}")).await?;
+    Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok()))
 }
 
 pub(super) async fn create(
@@ -93,17 +96,11 @@ pub(super) async fn commit(
     };
     // Not for the race, which `create` decides: so that a base from before the last deletion of old
     // versions cannot fill a gap among them.
-    if newest(storage, &folder).await? != Some(version) {
+    let (hint, exists) = tokio::join!(hint(storage, &folder), storage.exists(&base.location));
+    if !exists? || hint?.is_some_and(|hint| hint > version) {
         return Ok(Outcome::Conflict);
     }
-    let outcome = publish(storage, &folder, version + 1, next).await?;
-    if let Outcome::Done(_) = &outcome
-        && let Some(old) = version.checked_sub(KEPT_VERSIONS).filter(|old| *old > 0)
-    {
-        // A leftover does no harm: the next sweep takes it.
-        let _ = storage.delete(&metadata_file(&folder, old)).await;
-    }
-    Ok(outcome)
+    publish(storage, &folder, version + 1, next).await
 }
 
 async fn publish(
@@ -117,8 +114,16 @@ async fn publish(
         return Ok(Outcome::Conflict);
     }
     // From here on the version is committed; the hint only spares readers the search for it.
-    if let Err(error) = storage.put(&format!("{folder}/metadata/{HINT}"), version.to_string()).await
-    {
+    let hint = format!("{folder}/metadata/{HINT}");
+    let too_old = version.checked_sub(KEPT_VERSIONS + 1).filter(|old| *old > 0);
+    let clean_up = async {
+        if let Some(old) = too_old {
+            // A leftover does no harm: the next sweep takes it.
+            let _ = storage.delete(&metadata_file(folder, old)).await;
+        }
+    };
+    let (hinted, ()) = tokio::join!(storage.put_hint(&hint, version.to_string()), clean_up);
+    if let Err(error) = hinted {
         tracing::warn!("the version hint of {folder} could not be written: {error}");
     }
     Ok(Outcome::Done(Version { metadata, location, storage: storage.clone() }))
