@@ -5,14 +5,12 @@
 
 import argparse
 import json
-import os
 import random
-import resource
 import subprocess
 import threading
 import time
 
-from lake import Lake, record, state, states, status, stream
+from lake import Lake, measured, record, state, states, status, stream
 
 
 def main() -> None:
@@ -118,20 +116,19 @@ def many_streams(count: int) -> None:
         properties = {f"f{n}": {"type": "string"} for n in range(25)} | {"id": {"type": "integer"}}
         streams = [stream(f"s{n}", properties) for n in range(count)]
         command = lake.command(streams)
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        path = lake.folder / "records"
         chance = random.Random(3)
         rows = 100_000
-        for at in range(rows):
-            data = {"id": at} | {f"f{n}": f"{chance.getrandbits(150):x}" for n in range(0, 25)}
-            process.stdin.write((record(data, f"s{at % count}") + "\n").encode())
-        for n in range(count):
-            process.stdin.write((state(1, f"s{n}") + "\n" + status(name=f"s{n}") + "\n").encode())
-        process.stdin.close()
-        _, code, usage = os.wait4(process.pid, 0)
-        assert code == 0, code
+        with open(path, "w") as out:
+            for at in range(rows):
+                data = {"id": at} | {f"f{n}": f"{chance.getrandbits(150):x}" for n in range(0, 25)}
+                out.write(record(data, f"s{at % count}") + "\n")
+            for n in range(count):
+                out.write(state(1, f"s{n}") + "\n" + status(name=f"s{n}") + "\n")
+        _, _, memory = measured(command, path)
         total = sum(lake.sql("SELECT count(*) FROM t", f"s{n}")[0][0] for n in range(0, count, max(1, count // 20)))
         assert total == sum(len(range(n, rows, count)) for n in range(0, count, max(1, count // 20))), total
-        print(f"{count} streams in turn: peak memory {usage.ru_maxrss / 1024:.0f} MiB")
+        print(f"{count} streams in turn: peak memory {memory:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lake import Lake, state, status, stream
+from lake import Lake, measured, state, status, stream
 
 TEXT, WHOLE, TRUTH, OBJECT = ({"type": ["null", kind]} for kind in ("string", "integer", "boolean", "object"))
 CHARGE = {
@@ -63,17 +63,6 @@ def fill(path: Path, make, rows: int, names=("s",)) -> float:
         for name in names:
             out.write(state(1, name) + "\n" + status(name=name) + "\n")
     return path.stat().st_size / rows
-
-
-def measured(command: list, path: Path) -> tuple[float, float, float]:
-    """Wall and CPU seconds, and peak MiB."""
-    start = time.time()
-    with open(path, "rb") as records:
-        # The shell leaves at once: the kernel would count this interpreter's memory otherwise.
-        process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@"', "-", *command], stdin=records, stdout=subprocess.DEVNULL)
-    _, code, usage = os.wait4(process.pid, 0)
-    assert code == 0, code
-    return time.time() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def told(title: str, rows: int, wall: float, cpu: float, memory: float) -> None:

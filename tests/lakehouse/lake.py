@@ -69,6 +69,26 @@ def status(value="COMPLETE", name="s"):
     return json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.0, "stream_status": {"stream_descriptor": {"name": name}, "status": value}}})
 
 
+# Run in an interpreter of its own, without imports: the kernel counts the memory of whoever starts a
+# process for the process, and this one has whole query engines loaded.
+MEASURE = """
+import os, subprocess, sys, time
+start = time.time()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), time.time() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+"""
+
+
+def measured(command: list, path: Path) -> tuple[float, float, float]:
+    """Runs a command with a file as its input: wall and CPU seconds, and peak MiB."""
+    with open(path, "rb") as records:
+        done = subprocess.run([sys.executable, "-S", "-E", "-c", MEASURE, *command], stdin=records, stdout=subprocess.PIPE, text=True)
+    code, wall, cpu, memory = map(float, done.stdout.split())
+    assert code == 0, code
+    return wall, cpu, memory
+
+
 class Lake:
     """A lakehouse in a folder of its own."""
 

@@ -64,6 +64,12 @@ class States(Case):
         self.assertIn("other", error["message"])
         self.assertEqual(states(messages), [])
 
+    def test_members_of_a_record_in_any_order(self):
+        plain = record({"id": 1}).replace(" ", "")
+        meta = '{"type":"RECORD","record":{"stream":"s","data":{"id":2},"meta":{"changes":[{"field":"x","change":"NULLED","reason":"Y"}]},"emitted_at":1769853600000}}'
+        self.lake.write(stream(), [plain, meta, plain.replace('"id":1', '"id":3'), state(1), status()])
+        self.assertEqual([(id, len(m["changes"])) for id, m in self.lake.rows("id", "_airbyte_meta")], [(1, 0), (2, 1), (3, 0)])
+
     def test_times_of_emission_in_any_unit(self):
         lines = [record({"id": n}, emitted_at=at) for n, at in enumerate((1769853600000, 1769853600, 1769853600000.75))]
         self.lake.write(stream(), [*lines, state(1), status()])

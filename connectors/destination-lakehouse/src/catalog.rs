@@ -124,7 +124,8 @@ impl Catalog {
         dispatch!(self, create(table, creation))
     }
 
-    /// Makes a new version of a table, unless another one was made since `base` was loaded.
+    /// Makes a new version of a table, unless another one was made since `base` was loaded. What was
+    /// written for it is durable before.
     pub async fn commit(
         &self,
         table: &TableName,
@@ -132,6 +133,7 @@ impl Catalog {
         requirements: Vec<TableRequirement>,
         updates: Vec<TableUpdate>,
     ) -> Result<Outcome> {
+        base.storage.sync().await?;
         dispatch!(self, commit(table, base, requirements, updates))
     }
 

@@ -264,9 +264,9 @@ impl ColumnBuilder {
     pub fn finish(&mut self) -> ArrayRef {
         let valid = self.valid.finish();
         let nulls = (std::mem::take(&mut self.nulls) > 0).then(|| NullBuffer::new(valid));
-        // A batch has about as many values as the one before.
+        // A batch has about as many values as the one before; a few more must not double the room.
         fn take<T>(values: &mut Vec<T>) -> Vec<T> {
-            let room = Vec::with_capacity(values.len());
+            let room = Vec::with_capacity(values.len() + values.len() / 8);
             std::mem::replace(values, room)
         }
         match (&mut self.values, self.kind) {

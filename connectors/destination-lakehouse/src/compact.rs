@@ -156,7 +156,7 @@ async fn rewrite(version: &Version, partition: &Struct, files: &[Old]) -> Result
                     &batch,
                 )?),
             };
-            writer.write(&batch).await?;
+            writer.write(batch).await?;
             if writer.size() >= FILE_BYTES
                 && let Some(writer) = open.take()
             {

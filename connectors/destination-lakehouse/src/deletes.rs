@@ -71,7 +71,7 @@ pub async fn write_positions(
         let columns = vec![Arc::new(paths) as _, Arc::new(Int64Array::from(positions)) as _];
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
         let batch = batch.map_err(|error| Error::system(error.to_string()))?;
-        writer.write(&batch).await?;
+        writer.write(batch).await?;
     }
     let nothing = iceberg::spec::Schema::builder().build();
     let nothing = nothing.map_err(|error| Error::system(error.to_string()))?;

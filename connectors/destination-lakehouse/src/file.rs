@@ -34,11 +34,11 @@ pub const CREATED_BY: &str = concat!("tributary destination-lakehouse ", env!("C
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 
+/// What an open row group takes for each column before its first page is full and besides what its
+/// writer counts: the contexts of a compressor and a decompressor.
+const OPEN_COLUMN_BYTES: usize = 128 << 10;
+
 /// How a file is written whose first rows are these. `json` are the columns of JSON text.
-///
-/// Pages are left at their usual megabyte, however small the share of the memory budget: each column
-/// keeps a compressor from its first full page to the end of the row group, and with hundreds of open
-/// files those would take many times what early compression saves.
 pub fn properties(json: &HashSet<String>, rows: &RecordBatch) -> Result<WriterProperties> {
     let zstd = ZstdLevel::try_new(1).map_err(parquet_error)?;
     let raw_id = ColumnPath::from(RAW_ID);
@@ -101,8 +101,17 @@ fn is_varied(column: &ArrayRef) -> bool {
 }
 
 /// A file that is being written.
+///
+/// Its rows wait as batches until they take more memory than a row group that is open, with a
+/// compressor, a table of values and a page for each column. So a file among hundreds that get few
+/// rows each has no encoders at all, but for the moment in which its rows become a row group.
 pub struct FileWriter {
+    storage: Storage,
     location: String,
+    waiting: Vec<RecordBatch>,
+    waiting_bytes: usize,
+    /// What an open row group takes before its first row.
+    open_bytes: usize,
     /// Both are only ever used by one task at a time; the locks, which are never taken, let several
     /// tasks look at the rest.
     writer: Exclusive<ArrowWriter<Vec<u8>>>,
@@ -136,6 +145,7 @@ impl FileWriter {
     ) -> Result<Self> {
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let open_bytes = schema.flattened_fields().len() * OPEN_COLUMN_BYTES;
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)
             .map_err(parquet_error)?;
         let path = storage.path(&location)?;
@@ -143,7 +153,11 @@ impl FileWriter {
         let upload =
             BufWriter::with_capacity(store, path, storage.part_bytes()).with_max_concurrency(2);
         Ok(Self {
+            storage: storage.clone(),
             location,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            open_bytes,
             writer: Exclusive::new(writer),
             upload: Exclusive::new(upload),
             rows: 0,
@@ -163,32 +177,49 @@ impl FileWriter {
         self.rows
     }
 
-    /// Bytes of memory that the open row group takes.
+    /// Bytes of memory that the open row group and the rows that wait for one take.
     pub fn memory(&self) -> usize {
-        self.memory
+        self.waiting_bytes + self.memory
     }
 
     /// The size of the file, if it were finished now.
     pub fn size(&self) -> u64 {
-        self.sent + self.in_progress
+        // Rows become about an eighth of what they are in memory.
+        self.sent + self.in_progress + self.waiting_bytes as u64 / 8
     }
 
     /// Adds rows.
-    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.get().write(batch).map_err(parquet_error)?;
+    pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.send().await
+        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting.push(batch);
+        let is_open = self.writer.get().in_progress_rows() > 0;
+        if is_open || self.waiting_bytes > 2 * self.open_bytes {
+            self.encode()?;
+            self.send().await?;
+        }
+        Ok(())
     }
 
     /// Ends the row group, to free its memory.
     pub async fn flush(&mut self) -> Result<()> {
+        self.encode()?;
         self.writer.get().flush().map_err(parquet_error)?;
         self.send().await
     }
 
+    fn encode(&mut self) -> Result<()> {
+        self.waiting_bytes = 0;
+        for batch in std::mem::take(&mut self.waiting) {
+            self.writer.get().write(&batch).map_err(parquet_error)?;
+        }
+        Ok(())
+    }
+
     async fn send(&mut self) -> Result<()> {
         let writer = self.writer.get();
-        self.memory = writer.memory_size();
+        let is_open = writer.in_progress_rows() > 0;
+        self.memory = writer.memory_size() + if is_open { self.open_bytes } else { 0 };
         self.in_progress = writer.in_progress_size() as u64;
         let encoded = std::mem::take(writer.inner_mut());
         if encoded.is_empty() {
@@ -205,10 +236,12 @@ impl FileWriter {
 
     /// Completes the file: what its manifest entry says, and the metadata.
     pub async fn finish(mut self, schema: &Schema) -> Result<DataFileBuilder> {
+        self.encode()?;
         let metadata = self.writer.get().finish().map_err(parquet_error)?;
         self.send().await?;
         let ended = self.upload.get().shutdown().await;
         ended.map_err(|error| self.failed(&error))?;
+        self.storage.is_written(&self.location)?;
         let mut file = describe(&metadata, schema);
         file.content(DataContentType::Data)
             .file_path(self.location)

@@ -1,5 +1,7 @@
 //! Where the files of tables are: one interface over a local folder and over object storage.
 
+mod durable;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,10 +20,14 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use serde::{Deserialize, Serialize};
 
+use durable::Unsynced;
+
 /// A place for files, addressed by whole locations such as `file:///lake/app/users/…`.
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// Of a local folder: what has to reach the disk.
+    unsynced: Option<Arc<Unsynced>>,
     /// What locations begin with before the path inside the store, such as `file://` or
     /// `s3://bucket`.
     origin: String,
@@ -37,7 +43,7 @@ impl fmt::Debug for Storage {
 
 impl Storage {
     /// A folder of this machine, which is made when it is not there. What is written has reached
-    /// the disk when a call returns.
+    /// the disk after [`Storage::sync`].
     pub fn local(folder: &str) -> Result<Self> {
         let made = std::fs::create_dir_all(folder).and_then(|()| std::fs::canonicalize(folder));
         let path = made.map_err(|error| {
@@ -49,8 +55,12 @@ impl Storage {
         let Some(path) = path.to_str() else {
             return Err(Error::config(format!("The path of {folder} is not valid Unicode.")));
         };
-        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new().with_fsync(true));
-        Ok(Self { store, origin: "file://".into(), root: format!("file://{path}") })
+        Ok(Self {
+            store: Arc::new(LocalFileSystem::new()),
+            unsynced: Some(Arc::new(Unsynced::below(path))),
+            origin: "file://".into(),
+            root: format!("file://{path}"),
+        })
     }
 
     /// Any object store: `origin` is what locations begin with, `prefix` the folder of all tables.
@@ -58,7 +68,7 @@ impl Storage {
     pub fn objects(store: Arc<dyn ObjectStore>, origin: &str, prefix: &str) -> Self {
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Self { store, origin: origin.into(), root: format!("{origin}{slash}{prefix}") }
+        Self { store, unsynced: None, origin: origin.into(), root: format!("{origin}{slash}{prefix}") }
     }
 
     /// The folder of all tables, without a slash at the end.
@@ -117,8 +127,32 @@ impl Storage {
         }
     }
 
+    /// Notes that a file was written through [`Storage::store`].
+    pub fn is_written(&self, location: &str) -> Result<()> {
+        if let Some(unsynced) = &self.unsynced {
+            unsynced.add(&self.path(location)?);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was written is durable. Object stores always are; the files of a
+    /// local folder are brought to the disk together, which takes a fraction of the time that it
+    /// takes one by one.
+    pub async fn sync(&self) -> Result<()> {
+        match &self.unsynced {
+            Some(unsynced) => unsynced.sync().await,
+            None => Ok(()),
+        }
+    }
+
     /// Writes a file, whatever was there.
     pub async fn put(&self, location: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        self.put_hint(location, bytes).await?;
+        self.is_written(location)
+    }
+
+    /// Writes a file that may be lost or empty after a crash.
+    pub async fn put_hint(&self, location: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let path = self.path(location)?;
         let payload = PutPayload::from_bytes(bytes.into());
         let written = self.store.put(&path, payload).await;
@@ -126,11 +160,15 @@ impl Storage {
     }
 
     /// Writes a file if there is none of this name; tells whether it did. Of several writers
-    /// exactly one succeeds.
+    /// exactly one succeeds. The file is durable before anybody sees it.
     pub async fn create(&self, location: &str, bytes: impl Into<Bytes>) -> Result<bool> {
         let path = self.path(location)?;
         let payload = PutPayload::from_bytes(bytes.into());
-        match self.store.put_opts(&path, payload, PutMode::Create.into()).await {
+        let durable: &dyn ObjectStore = match &self.unsynced {
+            Some(unsynced) => unsynced.durable(),
+            None => &self.store,
+        };
+        match durable.put_opts(&path, payload, PutMode::Create.into()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(failed("write", location, &error)),

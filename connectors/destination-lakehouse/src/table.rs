@@ -148,7 +148,7 @@ impl TableWriter {
                     places[*row as usize] = (number, position);
                 }
             }
-            file.write(&part.batch).await?;
+            file.write(part.batch).await?;
             if file.size() >= FILE_BYTES {
                 self.end_file(&part.partition).await?;
             }

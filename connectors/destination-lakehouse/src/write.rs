@@ -186,13 +186,20 @@ impl Writing {
             return Err(Error::system(message).for_stream(name.as_ref().clone()));
         };
         let stream = &mut self.streams[at];
-        let meta = record.meta().map(|meta| meta.as_ref());
-        let pushed = stream.rows.push(record.data(), record.emitted_at_ms(), meta);
-        pushed.map_err(|reason| {
-            Error::system(format!("A record of stream `{name}` is not a JSON object: {reason}"))
-                .for_stream(name.as_ref().clone())
-        })?;
-        stream.interval.count.add(record.data());
+        if let Err(reason) = push(&mut stream.rows, record) {
+            // It may have been cut out wrongly; a line that is broken says so now.
+            let exact = record.exact().and_then(|exact| {
+                push(&mut stream.rows, &exact).map_err(|_| Error::system(reason))?;
+                Ok(exact)
+            });
+            let exact = exact.map_err(|error| {
+                let context = format!("A record of stream `{name}` is not a JSON object");
+                error.context(context).for_stream(name.as_ref().clone())
+            })?;
+            stream.interval.count.add(exact.data());
+        } else {
+            stream.interval.count.add(record.data());
+        }
         stream.received += 1;
         stream.ends_with_state = false;
         if stream.rows.len() == 1 {
@@ -365,6 +372,11 @@ impl Writing {
         }
         Ok(Vec::new())
     }
+}
+
+fn push(rows: &mut Rows, record: &RecordLine) -> std::result::Result<(), String> {
+    let meta = record.meta().map(|meta| meta.as_ref());
+    rows.push(record.data(), record.emitted_at_ms(), meta)
 }
 
 enum End {

@@ -38,6 +38,7 @@ pub enum Line {
 /// A record whose data is still the text that came in.
 #[derive(Debug, Clone)]
 pub struct RecordLine {
+    raw: Bytes,
     stream: Arc<StreamDescriptor>,
     data: Bytes,
     emitted_at_ms: i64,
@@ -52,6 +53,7 @@ impl RecordLine {
     ) -> Result<Self, String> {
         let slice = |part: &RawValue| raw.slice_ref(part.get().as_bytes());
         Ok(Self {
+            raw: raw.clone(),
             stream,
             data: slice(head.data.ok_or("the record has no `data`")?),
             emitted_at_ms: head.emitted_at.as_ref().map_or(0, emitted_at_ms),
@@ -79,6 +81,7 @@ impl RecordLine {
         }
         let emitted_at: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
         Some(Self {
+            raw: raw.clone(),
             stream: Arc::clone(stream),
             data: raw.slice_ref(data),
             emitted_at_ms: emitted_at_ms(&emitted_at.into()),
@@ -91,9 +94,20 @@ impl RecordLine {
         &self.stream
     }
 
-    /// The record, as JSON text that was not read yet: it shows itself as invalid when it is.
+    /// The record's text, cut out by what stands before and behind it but not read yet. Whoever
+    /// reads it and finds that it is not one JSON object asks [`RecordLine::exact`].
     pub fn data(&self) -> &Bytes {
         &self.data
+    }
+
+    /// The same line, read from its beginning to its end.
+    ///
+    /// Fails when it is no record.
+    pub fn exact(&self) -> Result<Self> {
+        let broken = |reason| Error::system(format!("A record cannot be read: {reason}"));
+        let mut envelope = Envelope::parse(&self.raw).map_err(broken)?;
+        let head = envelope.record.take().ok_or_else(|| broken("it has no `record`".into()))?;
+        Self::of(&self.raw, Arc::clone(&self.stream), &head).map_err(broken)
     }
 
     /// When it was emitted, in milliseconds since the epoch; 0 when the line does not say.

@@ -33,9 +33,14 @@ pub(super) async fn load(storage: &Storage, table: &TableName) -> Result<Option<
     let folder = folder(storage, table);
     // Two looks are enough: a file that was listed can only have gone because it was old.
     for _ in 0..3 {
-        let Some(version) = newest(storage, &folder).await? else { return Ok(None) };
+        let hinted = hint(storage, &folder).await?;
+        let Some(version) = newest(storage, &folder, hinted).await? else { return Ok(None) };
         let location = metadata_file(&folder, version);
         if let Some(bytes) = storage.get(&location).await? {
+            if hinted != Some(version) {
+                // Whoever committed it was killed before it could say so.
+                point_to(storage, &folder, version).await;
+            }
             let metadata = from_json(&location, &bytes)?;
             return Ok(Some(Version { metadata, location, storage: storage.clone() }));
         }
@@ -45,10 +50,8 @@ pub(super) async fn load(storage: &Storage, table: &TableName) -> Result<Option<
 
 /// The number of the newest version: from the hint on, as far as there are files. The hint is
 /// written after the commit, so it may be behind, or missing.
-async fn newest(storage: &Storage, folder: &str) -> Result<Option<u64>> {
-    let hint = storage.get(&format!("{folder}/metadata/{HINT}")).await?;
-    let hint = hint.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse::<u64>().ok());
-    let mut version = match hint {
+async fn newest(storage: &Storage, folder: &str, hinted: Option<u64>) -> Result<Option<u64>> {
+    let mut version = match hinted {
         Some(version) if storage.exists(&metadata_file(folder, version)).await? => version,
         _ => {
             let files = storage.list(&format!("{folder}/metadata")).await?;
@@ -63,6 +66,30 @@ async fn newest(storage: &Storage, folder: &str) -> Result<Option<u64>> {
     Ok(Some(version))
 }
 
+async fn hint(storage: &Storage, folder: &str) -> Result<Option<u64>> {
+    let text = storage.get(&format!("{folder}/metadata/{HINT}")).await?;
+    Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok()))
+}
+
+/// Writes the hint, which spares readers the search for the newest version. Some of them trust it
+/// blindly, so a writer that was overtaken by another must not leave its older version there: each
+/// looks once more after it has written.
+async fn point_to(storage: &Storage, folder: &str, mut version: u64) {
+    let location = format!("{folder}/metadata/{HINT}");
+    let pointed = async {
+        loop {
+            storage.put_hint(&location, version.to_string()).await?;
+            match newest(storage, folder, Some(version)).await? {
+                Some(newer) if newer > version => version = newer,
+                _ => return Ok::<_, Error>(()),
+            }
+        }
+    };
+    if let Err(error) = pointed.await {
+        tracing::warn!("the version hint of {folder} could not be written: {error}");
+    }
+}
+
 pub(super) async fn create(
     storage: &Storage,
     table: &TableName,
@@ -70,7 +97,7 @@ pub(super) async fn create(
 ) -> Result<Outcome> {
     const FAILED: &str = "A table cannot be made";
     let folder = folder(storage, table);
-    if newest(storage, &folder).await?.is_some() {
+    if newest(storage, &folder, None).await?.is_some() {
         return Ok(Outcome::Conflict);
     }
     let creation = TableCreation { location: Some(folder.clone()), ..creation };
@@ -93,17 +120,11 @@ pub(super) async fn commit(
     };
     // Not for the race, which `create` decides: so that a base from before the last deletion of old
     // versions cannot fill a gap among them.
-    if newest(storage, &folder).await? != Some(version) {
+    let (hint, exists) = tokio::join!(hint(storage, &folder), storage.exists(&base.location));
+    if !exists? || hint?.is_some_and(|hint| hint > version) {
         return Ok(Outcome::Conflict);
     }
-    let outcome = publish(storage, &folder, version + 1, next).await?;
-    if let Outcome::Done(_) = &outcome
-        && let Some(old) = version.checked_sub(KEPT_VERSIONS).filter(|old| *old > 0)
-    {
-        // A leftover does no harm: the next sweep takes it.
-        let _ = storage.delete(&metadata_file(&folder, old)).await;
-    }
-    Ok(outcome)
+    publish(storage, &folder, version + 1, next).await
 }
 
 async fn publish(
@@ -116,11 +137,15 @@ async fn publish(
     if !storage.create(&location, to_json(&metadata)?).await? {
         return Ok(Outcome::Conflict);
     }
-    // From here on the version is committed; the hint only spares readers the search for it.
-    if let Err(error) = storage.put(&format!("{folder}/metadata/{HINT}"), version.to_string()).await
-    {
-        tracing::warn!("the version hint of {folder} could not be written: {error}");
-    }
+    // From here on the version is committed.
+    let too_old = version.checked_sub(KEPT_VERSIONS + 1).filter(|old| *old > 0);
+    let clean_up = async {
+        if let Some(old) = too_old {
+            // A leftover does no harm: the next sweep takes it.
+            let _ = storage.delete(&metadata_file(folder, old)).await;
+        }
+    };
+    tokio::join!(point_to(storage, folder, version), clean_up);
     Ok(Outcome::Done(Version { metadata, location, storage: storage.clone() }))
 }
 

@@ -101,6 +101,7 @@ impl Sqlite {
         let metadata = built.build().classify(FAILED)?.metadata;
         let location = metadata_file(&folder, 0);
         self.storage.put(&location, to_json(&metadata)?).await?;
+        self.storage.sync().await?;
         let added = {
             let connection = self.connection();
             let namespace = connection.execute(
@@ -135,6 +136,7 @@ impl Sqlite {
         let number = number.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
         let location = metadata_file(metadata.location(), number + 1);
         self.storage.put(&location, to_json(&metadata)?).await?;
+        self.storage.sync().await?;
         let changed = self.connection().execute(
             "UPDATE iceberg_tables SET metadata_location = ?1, previous_metadata_location = ?2
              WHERE catalog_name = ?3 AND table_namespace = ?4 AND table_name = ?5
