@@ -109,9 +109,16 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet: what is asked for is the suite's to look at."""
 
 
-def serve(port: int = 0) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Connections that are cut are the suite's doing; anything else is shown."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def serve(port: int = 0) -> Server:
     """A server on 127.0.0.1, not yet serving; port 0 takes a free one."""
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    return Server(("127.0.0.1", port), Handler)
 
 
 if __name__ == "__main__":
