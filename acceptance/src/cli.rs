@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::config::{Config, Overrides};
 use crate::diff::{self, Severity};
@@ -164,10 +166,24 @@ impl Stub {
     }
 }
 
+/// Ctrl-C and SIGTERM end the connectors that are running, and then the suite.
+fn end_with_connectors() -> Result<(), Trouble> {
+    let signals = [SIGINT, SIGTERM];
+    let mut signals = Signals::new(signals)
+        .map_err(|error| Trouble(format!("signals cannot be handled: {error}")))?;
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            crate::exec::kill_all();
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let code = match Cli::parse().command {
-        Command::Run(run) => self::run(&run),
+        Command::Run(run) => end_with_connectors().and_then(|()| self::run(&run)),
         Command::Lint(lint) => self::lint(&lint),
         Command::Rules(rules) => self::rules(&rules),
         Command::Diff(diff) => self::diff(&diff),

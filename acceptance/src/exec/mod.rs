@@ -20,6 +20,7 @@ use std::fmt;
 
 pub use call::{Call, Content, Mode, Stop};
 pub use process::Running;
+pub use watch::kill_all;
 
 use crate::transcript::Transcript;
 

@@ -1,9 +1,10 @@
 //! Watching a process: its memory, and that it ends.
 
+use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -15,8 +16,24 @@ const FIRST_SAMPLE: Duration = Duration::from_millis(2);
 /// The longest time between two looks.
 const LAST_SAMPLE: Duration = Duration::from_millis(50);
 
+/// The processes that are running, by their groups, with their containers.
+static RUNNING: Mutex<BTreeMap<i32, Option<(String, String)>>> = Mutex::new(BTreeMap::new());
+
+/// Kills every connector that is running: they are in groups of their own, so that Ctrl-C on the
+/// terminal does not reach them.
+pub fn kill_all() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    for (pid, container) in running.iter() {
+        if let Some(pid) = Pid::from_raw(*pid) {
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+        kill_container(container.as_ref());
+    }
+}
+
 /// The thread that watches. It ends when this is dropped.
 pub(super) struct Watch {
+    pid: i32,
     _until: mpsc::Sender<()>,
     shared: Arc<Shared>,
 }
@@ -30,6 +47,8 @@ struct Shared {
 impl Watch {
     /// Watches a process and all that it starts; kills them after this time.
     pub fn start(pid: Pid, timeout: Duration, container: Option<(String, String)>) -> Self {
+        let raw = pid.as_raw_nonzero().get();
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(raw, container.clone());
         let (until, over) = mpsc::channel::<()>();
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
@@ -48,7 +67,7 @@ impl Watch {
                 pause = (pause * 2).min(LAST_SAMPLE);
             }
         });
-        Self { _until: until, shared }
+        Self { pid: raw, _until: until, shared }
     }
 
     /// The largest resident set seen, in bytes.
@@ -59,6 +78,12 @@ impl Watch {
     /// Whether the time was over.
     pub fn timed_out(&self) -> bool {
         self.shared.timed_out.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
     }
 }
 
