@@ -1,6 +1,6 @@
 //! The suite: what is run, in which order, and the report of it.
 //!
-//! Everything is a [`Trial`](lab::Trial) in a [`Lab`]: a function that runs the connector and
+//! Everything is a trial in a [`Lab`]: a function that runs the connector and
 //! writes findings. First come spec, check and discover, one after the other, since nothing works
 //! without them; then the whole reads that others are compared with; then everything else, several
 //! at a time.
