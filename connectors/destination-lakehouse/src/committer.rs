@@ -147,6 +147,9 @@ impl Committer {
             Order::Commit { stream, records, token } => {
                 let property = |token: Token| (replay::PROPERTY.to_owned(), token.text());
                 let properties = token.map(property).into_iter().collect();
+                // Only the last commit can be recognized after a crash, so the states of the one
+                // before must have left by then.
+                self.output.flush().await;
                 let table = &mut self.tables[stream];
                 table.writer.commit(properties).await?;
                 table.durable = records;
