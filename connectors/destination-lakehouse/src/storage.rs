@@ -68,7 +68,12 @@ impl Storage {
     pub fn objects(store: Arc<dyn ObjectStore>, origin: &str, prefix: &str) -> Self {
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Self { store, unsynced: None, origin: origin.into(), root: format!("{origin}{slash}{prefix}") }
+        Self {
+            store,
+            unsynced: None,
+            origin: origin.into(),
+            root: format!("{origin}{slash}{prefix}"),
+        }
     }
 
     /// The folder of all tables, without a slash at the end.

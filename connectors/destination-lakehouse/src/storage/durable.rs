@@ -51,7 +51,8 @@ impl Unsynced {
         }
         let folders = self.folders_of(&files);
         let all = files.into_iter().chain(folders.iter().cloned()).collect::<Vec<_>>();
-        let synced = tokio::task::spawn_blocking(move || all.iter().try_for_each(|path| sync(path)));
+        let synced =
+            tokio::task::spawn_blocking(move || all.iter().try_for_each(|path| sync(path)));
         let synced = synced.await.map_err(io::Error::other).and_then(|synced| synced);
         synced.map_err(|error| {
             Error::transient("Files of the warehouse cannot be brought to the disk")
