@@ -1,5 +1,5 @@
-"""CPU seconds, memory and time of the destination, beside dlt (`--peer`; DLT_PYTHON names a Python that
-has `dlt[parquet]`) on the same records.
+"""CPU seconds, memory and time of the destination, with `--peer` beside dlt and PyAirbyte's DuckDB cache on
+the same records: DLT_PYTHON names a Python that has `dlt[parquet]`, PYAIRBYTE_PYTHON one that has `airbyte`.
 
     .venv-lakehouse/bin/python tests/lakehouse/figures.py [--rows N] [--upsert] [--streams] [--peer]
 
@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -74,7 +72,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--upsert", action="store_true", help="also 100,000 keys into ten times --rows")
     parser.add_argument("--streams", action="store_true", help="also 50 streams in turn")
-    parser.add_argument("--peer", action="store_true", help="also dlt, with a tenth of the rows")
+    parser.add_argument("--peer", action="store_true", help="also dlt and PyAirbyte, with a tenth of the rows")
     options = parser.parse_args()
     for title, make, properties in (("charges", charge, CHARGE), ("small records", small, SMALL)):
         with Lake.fresh() as lake:
@@ -82,7 +80,7 @@ def main() -> None:
             size = fill(path, make, options.rows)
             told(f"append, {title} of {size:.0f} B", options.rows, *measured(lake.command([stream("s", properties)]), path))
             if options.peer:
-                peer(path, options.rows // 10, title)
+                peers(path, options.rows // 10, title, properties)
     commits()
     if options.streams:
         many(options.rows)
@@ -137,7 +135,7 @@ def upsert(rows: int) -> None:
             print(f"   DuckDB counts the table in {time.time() - start:.2f} s", flush=True)
 
 
-PEER = """
+DLT = """
 import json, sys, dlt
 def records():
     for line in sys.stdin:
@@ -149,15 +147,46 @@ pipeline.run(dlt.resource(records, name="s", max_table_nesting=0), loader_file_f
 """
 
 
-def peer(path: Path, rows: int, title: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "records"
-        with open(path) as whole, open(part, "w") as out:
+PYAIRBYTE = """
+import json, os, sys
+os.environ["AIRBYTE_OFFLINE_MODE"] = os.environ["DO_NOT_TRACK"] = "1"
+import airbyte
+from airbyte.caches import DuckDBCache
+source = airbyte.get_source("source-file", local_executable=sys.argv[1] + "/source", config={})
+source.select_all_streams()
+source.read(cache=DuckDBCache(db_path=sys.argv[1] + "/cache.duckdb", cache_dir=sys.argv[1] + "/files"))
+"""
+# A source that prints a file.
+SOURCE = """#!/bin/sh
+cd "$(dirname "$0")"
+case $1 in
+    spec) echo '{"type": "SPEC", "spec": {"connectionSpecification": {"type": "object", "properties": {}}}}' ;;
+    check) echo '{"type": "CONNECTION_STATUS", "connectionStatus": {"status": "SUCCEEDED"}}' ;;
+    discover) cat catalog ;;
+    read) cat records ;;
+esac
+"""
+
+
+def peers(path: Path, rows: int, title: str, properties: dict) -> None:
+    """The same records through the peers."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with open(path) as whole, open(folder / "records", "w") as out:
             for _, line in zip(range(rows), whole):
                 out.write(line)
+        listed = {"name": "s", "json_schema": {"type": "object", "properties": properties}, "supported_sync_modes": ["full_refresh"]}
+        (folder / "catalog").write_text(json.dumps({"type": "CATALOG", "catalog": {"streams": [listed]}}) + "\n")
+        (folder / "source").write_text(SOURCE)
+        (folder / "source").chmod(0o755)
         os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-        python = os.environ.get("DLT_PYTHON", sys.executable)
-        told(f"dlt to Parquet, {title}", rows, *measured([python, "-c", PEER, folder], part))
+        for peer, variable, script in (("dlt to Parquet", "DLT_PYTHON", DLT), ("PyAirbyte to DuckDB", "PYAIRBYTE_PYTHON", PYAIRBYTE)):
+            python = os.environ.get(variable)
+            if python:
+                command = ["/bin/sh", "-c", 'exec "$@" 2> /dev/null', "-", python, "-c", script, name]
+                told(f"{peer}, {title}", rows, *measured(command, folder / "records"))
+            else:
+                print(f"{peer} is left out: {variable} is not set", flush=True)
 
 
 if __name__ == "__main__":

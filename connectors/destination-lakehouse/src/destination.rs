@@ -31,7 +31,7 @@ impl Destination for DestinationLakehouse {
     ];
 
     fn spec(&self) -> ConnectorSpecification {
-        ConnectorSpecification::of::<Config>("connectors/destination-lakehouse/README.md")
+        ConnectorSpecification::of::<Config>("https://iceberg.apache.org/docs/latest/")
             .with_destination_sync_modes([
                 DestinationSyncMode::Append,
                 DestinationSyncMode::Overwrite,

@@ -10,7 +10,7 @@ use roaring::RoaringTreemap;
 
 use crate::commit::{self, FileKey, LiveFile};
 use crate::deletes::DeleteFiles;
-use crate::key::{BatchKeys, Cursor, Key, KeyMap, KeyPlan};
+use crate::key::{BatchKeys, Key, KeyMap, KeyPlan, Rank};
 use crate::scan;
 use crate::storage::Storage;
 
@@ -22,7 +22,7 @@ pub const MOST_KEYS: usize = 1_000_000;
 struct Newest {
     file: u32,
     row: u64,
-    cursor: Cursor,
+    rank: Rank,
 }
 
 /// The keys of the rows that were written since the last commit.
@@ -91,19 +91,19 @@ impl KeyIndex {
         let mut keys = BatchKeys::new(&plan, batch);
         for (row, &(file, position)) in places.iter().enumerate() {
             let key = keys.key(row);
-            let cursor = keys.cursor(row);
+            let rank = keys.rank(row);
             if keys.is_deleted(row) {
                 // It takes part like any other row, and is not seen.
                 self.kill(file, position);
             }
-            let new = Newest { file, row: position, cursor };
+            let new = Newest { file, row: position, rank };
             match self.newest.entry(key) {
                 Entry::Vacant(entry) => {
                     entry.insert(new);
                     self.filter.insert(key);
                 }
                 Entry::Occupied(mut entry) => {
-                    let loser = if entry.get().cursor.beats_later(&new.cursor) {
+                    let loser = if entry.get().rank.beats_later(&new.rank) {
                         new
                     } else {
                         entry.insert(new)
@@ -187,7 +187,7 @@ impl KeyIndex {
                 if has_gone && gone.contains(position) {
                     continue;
                 }
-                if keys.cursor(row).beats_later(&new.cursor) {
+                if keys.rank(row).beats_later(&new.rank) {
                     if let Some(file) = self.files.get(new.file as usize) {
                         losers.new.entry(file.path.clone()).or_default().insert(new.row);
                     }

@@ -29,8 +29,10 @@ pub struct Place {
 pub struct KeyPlan {
     /// The parts of the primary key.
     pub parts: Vec<Place>,
-    /// The cursor; without one the later row stays.
+    /// The cursor.
     pub cursor: Option<Place>,
+    /// The time of extraction, which decides where cursors do not.
+    pub extracted_at: Option<Place>,
     /// The column whose value says that the row was deleted.
     pub deleted: Option<Place>,
 }
@@ -38,7 +40,7 @@ pub struct KeyPlan {
 impl KeyPlan {
     /// The columns that are needed to read keys and cursors.
     pub fn field_ids(&self) -> Vec<i32> {
-        let places = self.parts.iter().chain(&self.cursor);
+        let places = self.parts.iter().chain(&self.cursor).chain(&self.extracted_at);
         places.flat_map(|place| place.fields.iter().copied()).collect()
     }
 }
@@ -83,10 +85,10 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Whether the row with this cursor stays against a row with `other`, which came later. Values
-    /// of different types, as after a change of type, do not say; then the later row stays.
-    pub fn beats_later(&self, other: &Self) -> bool {
-        let order = match (self, other) {
+    /// Values of different types, as after a change of type, do not compare.
+    fn order(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Null, Self::Null) => Some(Ordering::Equal),
             (Self::Null, _) => Some(Ordering::Less),
             (_, Self::Null) => Some(Ordering::Greater),
             (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(b)),
@@ -95,8 +97,26 @@ impl Cursor {
             (Self::Float(a), Self::Whole(b)) => a.partial_cmp(&(*b as f64)),
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
             _ => None,
-        };
-        order == Some(Ordering::Greater)
+        }
+    }
+}
+
+/// What decides which row of a key stays.
+#[derive(Debug, Clone)]
+pub struct Rank {
+    cursor: Cursor,
+    extracted_at: i64,
+}
+
+impl Rank {
+    /// Whether the row of this rank stays against one of rank `other` that came later: if its cursor
+    /// is greater or, where the cursors do not say, if it was extracted later.
+    pub fn beats_later(&self, other: &Self) -> bool {
+        match self.cursor.order(&other.cursor) {
+            Some(Ordering::Greater) => true,
+            Some(Ordering::Less) => false,
+            Some(Ordering::Equal) | None => self.extracted_at > other.extracted_at,
+        }
     }
 }
 
@@ -104,6 +124,7 @@ impl Cursor {
 pub struct BatchKeys {
     parts: Vec<Cells>,
     cursor: Option<Cells>,
+    extracted_at: Option<Cells>,
     deleted: Option<Cells>,
     buffer: Vec<u8>,
 }
@@ -115,6 +136,7 @@ impl BatchKeys {
         Self {
             parts: plan.parts.iter().map(cells).collect(),
             cursor: plan.cursor.as_ref().map(cells),
+            extracted_at: plan.extracted_at.as_ref().map(cells),
             deleted: plan.deleted.as_ref().map(cells),
             buffer: Vec::new(),
         }
@@ -129,9 +151,13 @@ impl BatchKeys {
         twox_hash::XxHash3_128::oneshot(&self.buffer)
     }
 
-    /// The cursor of a row.
-    pub fn cursor(&self, row: usize) -> Cursor {
-        self.cursor.as_ref().map_or(Cursor::Null, |cells| cells.cursor(row))
+    /// The rank of a row.
+    pub fn rank(&self, row: usize) -> Rank {
+        let extracted_at = self.extracted_at.as_ref().and_then(|cells| cells.column(row));
+        Rank {
+            cursor: self.cursor.as_ref().map_or(Cursor::Null, |cells| cells.cursor(row)),
+            extracted_at: extracted_at.and_then(|column| whole(column, row)).unwrap_or(i64::MIN),
+        }
     }
 
     /// Whether the row says that it was deleted.
@@ -326,19 +352,24 @@ mod tests {
     }
 
     #[test]
-    fn only_a_greater_cursor_holds_against_a_later_row() {
+    fn the_greater_cursor_stays_then_the_later_extraction_then_the_later_row() {
         use Cursor::*;
-        assert!(Whole(2).beats_later(&Whole(1)));
-        assert!(Text("b".into()).beats_later(&Text("a".into())));
-        assert!(Whole(1).beats_later(&Null));
-        for (stored, later) in [
-            (Whole(1), Whole(1)),
-            (Null, Null),
-            (Null, Whole(0)),
-            (Whole(9), Text("a".into())),
-            (Float(1.0), Whole(1)),
+        let beats = |stored: &(Cursor, i64), later: &(Cursor, i64)| {
+            let rank =
+                |(cursor, at): &(Cursor, i64)| Rank { cursor: cursor.clone(), extracted_at: *at };
+            rank(stored).beats_later(&rank(later))
+        };
+        for (greater, less) in [
+            ((Whole(2), 0), (Whole(1), 9)),
+            ((Text("b".into()), 0), (Text("a".into()), 9)),
+            ((Whole(1), 0), (Null, 9)),
+            ((Float(1.5), 0), (Whole(1), 9)),
+            ((Whole(1), 5), (Whole(1), 4)),
+            ((Null, 5), (Null, 4)),
+            ((Whole(9), 5), (Text("a".into()), 4)),
         ] {
-            assert!(!stored.beats_later(&later), "{stored:?} {later:?}");
+            assert!(beats(&greater, &less) && !beats(&less, &greater), "{greater:?} {less:?}");
+            assert!(!beats(&greater, &greater), "{greater:?}");
         }
     }
 }

@@ -264,9 +264,11 @@ fn key_plan(
     let parts = stream.primary_key.iter().filter(|path| !path.is_empty()).map(part);
     let cursor = stream.cursor_path();
     let deleted = (config.deletions == Deletions::Hard).then(|| place(&[DELETED_AT.to_owned()]));
+    let extracted_at = schema.field_by_name(schema::EXTRACTED_AT);
     Ok(KeyPlan {
+        extracted_at: extracted_at.map(|f| Place { fields: vec![f.id], path: Vec::new() }),
         parts: parts.collect::<Result<_>>()?,
-        // A cursor outside the schema cannot be compared; the later row stays then.
+        // A cursor outside the schema cannot be compared.
         cursor: if cursor.is_empty() { None } else { place(cursor) },
         deleted: deleted.flatten(),
     })
