@@ -1,5 +1,6 @@
 //! Commands of the user's that read tables back and take them away.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -13,12 +14,20 @@ use crate::exec::Trouble;
 pub struct TableCommand {
     line: String,
     namespace: Option<String>,
+    folder: PathBuf,
 }
 
 impl TableCommand {
     /// A command for tables of a namespace.
     pub fn new(line: &str, namespace: Option<&str>) -> Self {
-        Self { line: line.to_owned(), namespace: namespace.map(str::to_owned) }
+        let namespace = namespace.map(str::to_owned);
+        Self { line: line.to_owned(), namespace, folder: PathBuf::from(".") }
+    }
+
+    /// It runs in this folder.
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.folder = folder.to_owned();
+        self
     }
 
     /// The rows of a stream, from JSON lines on stdout; `None` when there is no table, which the
@@ -47,6 +56,7 @@ impl TableCommand {
             self.line.replace("{config}", &quoted(&path)).replace("{stream}", &quoted(stream));
         let output = Command::new("sh")
             .args(["-c", &line])
+            .current_dir(&self.folder)
             .env("CONFIG", file.path())
             .env("STREAM", stream)
             .env("NAMESPACE", self.namespace.as_deref().unwrap_or_default())

@@ -43,8 +43,10 @@ fn carry_out(
     prefix: &str,
 ) -> Result<(), Trouble> {
     let namespace = settings.namespace.as_deref();
-    let command =
-        |line: &Option<String>| line.as_deref().map(|line| TableCommand::new(line, namespace));
+    let folder = &desk.lab.settings.folder;
+    let command = |line: &Option<String>| {
+        line.as_deref().map(|line| TableCommand::new(line, namespace).in_folder(folder))
+    };
     let (read_back, clean_up) = (command(&settings.read_back), command(&settings.clean_up));
     let config = desk.lab.config();
     let mut bench = Bench::new(&desk.lab.connector, &config, read_back.as_ref(), prefix);
