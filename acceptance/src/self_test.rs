@@ -356,9 +356,3 @@ fn destination_settings(
         }),
     )
 }
-
-/// Rules that no mutant is meant for.
-pub fn without_mutants() -> Vec<&'static Rule> {
-    let meant: BTreeSet<&str> = mutants::ALL.iter().map(|mutant| mutant.rule.id).collect();
-    rules::all().filter(|rule| !meant.contains(rule.id)).collect()
-}

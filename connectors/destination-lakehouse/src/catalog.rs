@@ -48,7 +48,7 @@ pub struct Version {
 
 /// How a commit went. There is one at a time, so its size is of no account.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Outcome {
     /// The table has a new version.
     Done(Version),

@@ -2,7 +2,7 @@
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each name says what it is")]
 pub enum Kind {
     Id,
     Reference,

@@ -5,7 +5,7 @@ pub const VERSIONS: std::ops::RangeInclusive<u32> = 31..=67;
 
 /// What a path below `/services/data/vXX.X` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each name says what it is")]
 pub enum Route<'a> {
     Resources,
     Objects,

@@ -42,7 +42,7 @@ pub struct Condition {
 
 /// How a field and a literal are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each name says what it is")]
 pub enum Op {
     Equal,
     NotEqual,
@@ -56,7 +56,7 @@ pub enum Op {
 
 /// A literal.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each name says what it is")]
 pub enum Literal {
     Null,
     Bool(bool),
