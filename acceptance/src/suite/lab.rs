@@ -293,16 +293,19 @@ impl<'a> Desk<'a> {
         self.sheet.merge(sheet);
         self.runs.push(RunSummary::of(run));
         self.lab.progress.run_done(run);
-        self.take_control(run);
+        self.take_control(run, config);
     }
 
-    /// A rotated token has to be used from now on.
-    fn take_control(&self, run: &Transcript) {
+    /// A rotated token has to be used from now on. A run of another configuration, or by way of a
+    /// proxy, tells only of what it has changed itself, where that was the same here.
+    fn take_control(&self, run: &Transcript, given: Option<&Value>) {
         let control = run.payloads("CONTROL").last();
-        let config = control.and_then(|(_, control)| control.pointer("/connectorConfig/config"));
-        if let Some(config) = config.filter(|config| config.is_object()) {
+        let new = control.and_then(|(_, control)| control.pointer("/connectorConfig/config"));
+        let (Some(given), Some(new)) = (given, new) else { return };
+        let mut config = self.lab.config();
+        if carry_over(given, new, &mut config) {
             self.lab.set_config(config.clone());
-            self.lab.save_config(config.clone());
+            self.lab.save_config(config);
         }
     }
 
@@ -310,6 +313,29 @@ impl<'a> Desk<'a> {
     pub fn find(&mut self, finding: Finding) {
         self.sheet.find(finding);
     }
+}
+
+/// Changes `config` in all places where `new` differs from `given`; false when `config` was another
+/// one there already.
+fn carry_over(given: &Value, new: &Value, config: &mut Value) -> bool {
+    let (Some(members), Some(config)) = (new.as_object(), config.as_object_mut()) else {
+        return false;
+    };
+    members.iter().all(|(key, new)| match (given.get(key), config.get_mut(key)) {
+        (Some(given), _) if given == new => true,
+        (Some(given), Some(here)) if given.is_object() && new.is_object() => {
+            carry_over(given, new, here)
+        }
+        (Some(given), Some(here)) if given == here => {
+            *here = new.clone();
+            true
+        }
+        (None, None) => {
+            config.insert(key.clone(), new.clone());
+            true
+        }
+        _ => false,
+    })
 }
 
 fn seconds_of(limits: &Limits, command: &str) -> f64 {
@@ -376,5 +402,24 @@ pub fn carry_out(lab: &Lab<'_>, trials: Vec<Trial<'_>>) -> Result<(), Trouble> {
     match trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(trouble) => Err(trouble),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_run_has_changed_is_carried_over() {
+        let main = json!({"url": "real", "auth": {"token": "one"}});
+        let given = json!({"url": "proxy", "auth": {"token": "one"}});
+        let new = json!({"url": "proxy", "auth": {"token": "two", "expires": 1}});
+        let mut config = main.clone();
+        assert!(carry_over(&given, &new, &mut config));
+        assert_eq!(config, json!({"url": "real", "auth": {"token": "two", "expires": 1}}));
+        let other = json!({"url": "real", "auth": {"token": "other"}});
+        assert!(!carry_over(&other, &new, &mut main.clone()));
     }
 }
