@@ -55,6 +55,17 @@ fn memory_and_cpu_time_are_those_of_the_whole_family() {
 }
 
 #[test]
+fn memory_that_a_fork_shares_with_its_parent_counts_once() {
+    // The subshell holds the text too, as a copy that it never writes to.
+    let text = "x=$(head -c 41943040 /dev/zero | tr '\\0' x); (sleep 0.3; echo ${#x}); true";
+    let run = run(text, &call("read"));
+    assert_eq!(texts(&run), ["41943040"]);
+    // A shell needs the text twice while it makes it.
+    let peak = run.usage.peak_rss >> 20;
+    assert!((40..110).contains(&peak), "{peak} MiB");
+}
+
+#[test]
 fn files_and_arguments_stand_on_the_command_line() {
     let text = r#"for word; do printf '%s\n' "$word"; done; cat "$3"; test -e "$5" || echo none"#;
     let call = call("read").config(&json!({"a": 1})).file("catalog", Content::Missing);

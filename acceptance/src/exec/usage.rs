@@ -6,14 +6,21 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// `VmHWM` of a process and the processes it has started, in bytes, added up.
+/// `VmHWM` of a process and the processes it has started, in bytes, added up. Memory that a forked
+/// process still shares with its parent counts once.
 pub(super) fn peak_rss(root: Pid) -> u64 {
-    family(root).into_iter().filter_map(peak_rss_of).sum()
+    let root = root.as_raw_nonzero().get();
+    family(root)
+        .into_iter()
+        .filter_map(|pid| {
+            let shared = if pid == root { 0 } else { inherited(pid).unwrap_or(0) };
+            Some(peak_rss_of(pid)?.saturating_sub(shared))
+        })
+        .sum()
 }
 
 /// A process and its living descendants.
-fn family(root: Pid) -> BTreeSet<i32> {
-    let root = root.as_raw_nonzero().get();
+fn family(root: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::from([root]);
     let mut open = vec![root];
     while let Some(pid) = open.pop() {
@@ -32,13 +39,23 @@ fn family(root: Pid) -> BTreeSet<i32> {
 /// The children of a process.
 pub(super) fn children(pid: Pid) -> Vec<Pid> {
     let root = pid.as_raw_nonzero().get();
-    family(pid).into_iter().filter(|pid| *pid != root).filter_map(Pid::from_raw).collect()
+    family(root).into_iter().filter(|pid| *pid != root).filter_map(Pid::from_raw).collect()
 }
 
 fn peak_rss_of(pid: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    bytes_of(pid, "status", "VmHWM:")
+}
+
+/// Written pages that a process shares with others, which is what `fork` leaves it with.
+fn inherited(pid: i32) -> Option<u64> {
+    bytes_of(pid, "smaps_rollup", "Shared_Dirty:")
+}
+
+/// A figure in kB of a file in `/proc/PID`, in bytes.
+fn bytes_of(pid: i32, file: &str, label: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+    let figure = text.lines().find_map(|line| line.strip_prefix(label))?;
+    figure.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// CPU time of a process and of its finished children.

@@ -10,13 +10,15 @@ use crate::checks::output::Expected;
 use crate::checks::streams::{self, Asked};
 use crate::config::ConfigSource;
 use crate::exec::{Stop, Trouble};
-use crate::rules;
+use crate::rules::{self, Level};
 use crate::sheet::Finding;
 
 /// How long a slow reader does not read.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Memory that a process may use more than another one by chance, in bytes.
 const SLACK: u64 = 24 << 20;
+/// Why it cannot be tried whether memory grows with the data.
+const NO_GROWTH: &str = "no configuration with more data is given (growth.config_path)";
 
 /// All trials of the environment.
 pub fn trials<'a>(
@@ -94,9 +96,8 @@ fn more(
     growth: Option<&ConfigSource>,
 ) -> Result<(), Trouble> {
     let Some(source) = growth else {
-        let why = "no configuration with more data is given (growth.config_path)";
-        desk.sheet.skip(&rules::E05, why);
-        return slow_reader(desk, &lab.config(), whole, whole.run.usage.peak_rss);
+        desk.sheet.skip(&rules::E05, NO_GROWTH);
+        return slow_reader(desk, lab, whole, None);
     };
     let config = lab.settings.read_config(source).map_err(|error| Trouble(error.to_string()))?;
     lab.know_secrets_of(&config);
@@ -107,41 +108,69 @@ fn more(
     if large < small * 2 {
         let why = format!("the larger configuration has {large} records, the other one {small}");
         desk.sheet.skip(&rules::E05, why);
-        return Ok(());
+        return slow_reader(desk, lab, whole, None);
     }
     desk.sheet.check(&rules::E05);
     let (before, now) = (whole.run.usage.peak_rss, run.usage.peak_rss);
-    let factor = lab.settings.limits.growth_factor;
-    if before > 0 && now as f64 > before as f64 * factor + SLACK as f64 {
+    if before > 0 && has_grown(lab, before, now) {
         let message =
             format!("{} MiB with {large} records, {} MiB with {small}", mib(now), mib(before));
         desk.find(Finding::new(&rules::E05, message).in_run(&run.title));
     }
-    slow_reader(desk, &config, whole, now)
+    slow_reader(desk, lab, whole, Some((&config, now)))
 }
 
-/// `usual` is the peak of memory when the output is read at once, in bytes.
+/// Whether a peak of memory with more data is more than chance explains; both in bytes.
+fn has_grown(lab: &Lab<'_>, before: u64, now: u64) -> bool {
+    now as f64 > before as f64 * lab.settings.limits.growth_factor + SLACK as f64
+}
+
+/// `larger` is the configuration with more data, and the peak of memory, in bytes, when its output
+/// is read at once. A bounded queue that fills while nobody reads is no fault, so memory has to
+/// grow with the data too; where that cannot be tried there is a warning only.
 fn slow_reader(
     desk: &mut Desk<'_>,
-    config: &Value,
+    lab: &Lab<'_>,
     whole: &Read,
-    usual: u64,
+    larger: Option<(&Value, u64)>,
 ) -> Result<(), Trouble> {
-    let line = whole.run.records().next().map_or(1, |(line, _)| line.number);
-    let call = desk.plain_call("read, a slow reader", "read").config(config);
-    let call = call.catalog(&whole.catalog).stop(Stop::PauseAt(line, PAUSE)).hindered();
-    let run = desk.run(&call, Expected::Success)?;
-    let now = run.usage.peak_rss;
+    let (ordinary, quick) = (lab.config(), whole.run.usage.peak_rss);
+    let (title, config, usual) = match larger {
+        Some((config, usual)) => ("read, more data, a slow reader", config, usual),
+        None => ("read, a slow reader", &ordinary, quick),
+    };
+    let (run, now) = read_slowly(desk, title, config, whole)?;
     desk.sheet.check(&rules::E06);
-    if usual > 0 && now > usual + usual / 4 + SLACK / 4 {
-        let message = format!(
-            "peak memory was {} MiB while nobody read, {} MiB otherwise",
-            mib(now),
-            mib(usual)
-        );
-        desk.find(Finding::new(&rules::E06, message).in_run(&run.title));
+    if usual == 0 || now <= usual + usual / 4 + SLACK / 4 {
+        return Ok(());
+    }
+    let message =
+        format!("peak memory was {} MiB while nobody read, {} MiB otherwise", mib(now), mib(usual));
+    let finding = Finding::new(&rules::E06, message).in_run(&run);
+    if larger.is_none() {
+        let why = format!("a queue with a bound would do that too, and {NO_GROWTH}");
+        desk.find(finding.only(Level::Warning, why));
+        return Ok(());
+    }
+    let (_, small) = read_slowly(desk, "read, a slow reader", &ordinary, whole)?;
+    if has_grown(lab, small.max(quick), now) {
+        desk.find(finding);
     }
     Ok(())
+}
+
+/// The title of the read, and its peak of memory in bytes.
+fn read_slowly(
+    desk: &mut Desk<'_>,
+    title: &str,
+    config: &Value,
+    whole: &Read,
+) -> Result<(String, u64), Trouble> {
+    let line = whole.run.records().next().map_or(1, |(line, _)| line.number);
+    let call = desk.plain_call(title, "read").config(config);
+    let call = call.catalog(&whole.catalog).stop(Stop::PauseAt(line, PAUSE)).hindered();
+    let run = desk.run(&call, Expected::Success)?;
+    Ok((run.title.clone(), run.usage.peak_rss))
 }
 
 fn cloud(desk: &mut Desk<'_>, lab: &Lab<'_>) -> Result<(), Trouble> {
