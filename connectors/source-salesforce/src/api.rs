@@ -32,8 +32,9 @@ pub const COMPOSITE: usize = 25;
 const LONG_QUERIES: usize = 10;
 /// Pages of REST queries in memory at a time.
 const PAGES: usize = 10;
-/// Pages of Bulk results that are read at a time.
-const DOWNLOADS: usize = 4;
+/// Pages of Bulk results that are read at a time: while one comes in, Salesforce prepares the next.
+/// Each takes about 1 MiB, and 2 keep one CPU busy.
+const DOWNLOADS: usize = 2;
 
 /// The API of one org. Clones share connections, login and quotas.
 #[derive(Clone)]
@@ -117,13 +118,15 @@ impl Api {
             .workers(config.workers().min(PAGES))
             .build();
         let jobs = config.max_concurrent_jobs.unwrap_or(20).max(1) as usize;
+        let downloads =
+            config.max_concurrent_pages.map_or(DOWNLOADS, |pages| pages.max(1) as usize);
         Ok(Api {
             client,
             version: config.version().into(),
             page_size: config.bulk_page_size.unwrap_or(50_000).max(1),
             quota,
             jobs: Arc::new(Semaphore::new(jobs)),
-            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+            downloads: Arc::new(Semaphore::new(downloads)),
             long: Arc::new(Semaphore::new(LONG_QUERIES)),
             limits: Arc::default(),
         })

@@ -182,6 +182,11 @@ pub struct Config {
     #[serde(default)]
     pub max_concurrent_jobs: Option<u32>,
 
+    /// How many pages of Bulk results are read at the same time, over all streams.
+    #[schemars(title = "Concurrent Bulk pages", range(min = 1, max = 20), extend("airbyte_hidden" = true, "default" = 2))]
+    #[serde(default)]
+    pub max_concurrent_pages: Option<u32>,
+
     /// Rows per page of a Bulk job's results.
     #[schemars(title = "Bulk page size", range(min = 1, max = 250000), extend("airbyte_hidden" = true, "default" = 50000))]
     #[serde(default)]

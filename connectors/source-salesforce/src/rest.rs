@@ -7,8 +7,9 @@ use crate::api::{Api, Rows};
 use crate::columns::Columns;
 use crate::state::millis;
 
-/// Rows that one task writes at a time, in bytes.
-pub const BATCH: usize = 256 << 10;
+/// Rows that one task writes at a time, in bytes: with the last row they fit into the 64 KiB that a
+/// pipe takes, and buffers do not double for it.
+pub const BATCH: usize = 48 << 10;
 
 /// The rows of all pages of a query, written.
 pub struct Written {
