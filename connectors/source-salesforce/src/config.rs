@@ -1,6 +1,8 @@
 //! The configuration. This struct is the connector's spec: names, texts, defaults and
 //! limits are generated from it.
 
+use std::time::Duration;
+
 use airbyte_protocol::{Error, Result, Secret};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -208,9 +210,9 @@ pub struct Config {
     pub quota_poll_seconds: Option<u32>,
 
     /// After how many minutes a Bulk job that has not ended is aborted and its range split.
-    #[schemars(title = "Minutes for a Bulk job", range(min = 1), extend("airbyte_hidden" = true, "default" = 360))]
+    #[schemars(title = "Minutes for a Bulk job", range(min = 0), extend("airbyte_hidden" = true, "default" = 360))]
     #[serde(default)]
-    pub job_timeout_minutes: Option<u32>,
+    pub job_timeout_minutes: Option<f64>,
 
     /// The address to log in at in place of login.salesforce.com, for a proxy, a gateway or the sandbox.
     #[schemars(title = "API URL", extend("airbyte_hidden" = true))]
@@ -363,6 +365,12 @@ impl Config {
     /// How long changes are left to settle, in milliseconds.
     pub fn lag(&self) -> i64 {
         i64::from(self.safety_lag_seconds.unwrap_or(60)) * 1_000
+    }
+
+    /// How long a Bulk job may take.
+    pub fn job_timeout(&self) -> Duration {
+        let minutes = self.job_timeout_minutes.filter(|minutes| *minutes > 0.0).unwrap_or(360.0);
+        Duration::try_from_secs_f64(60.0 * minutes).unwrap_or(Duration::MAX)
     }
 
     /// Streams read side by side.

@@ -1,7 +1,6 @@
 //! A stream: one object of the org, read by the API that suits the number of its rows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use airbyte_protocol::{Error, Result, StreamState};
 use cdk::http::{Action, Failure};
@@ -350,13 +349,12 @@ impl<'a> Run<'a> {
     }
 
     fn bulk<'b>(&'b self, columns: &'b Columns) -> Bulk<'b> {
-        let minutes = self.shared.config.job_timeout_minutes.unwrap_or(360).max(1);
         Bulk {
             api: &self.shared.api,
             reading: self.reading,
             columns,
             progress: &self.progress,
-            patience: Duration::from_secs(60 * u64::from(minutes)),
+            patience: self.shared.config.job_timeout(),
             begins: Default::default(),
         }
     }

@@ -292,6 +292,9 @@ pub fn objects(rows: u64, data: &DataSettings) -> Result<Vec<Object>, String> {
     if data.huge {
         objects.push(huge(rows)?);
     }
+    if data.unfilterable {
+        objects.push(unfilterable(rows)?);
+    }
     for number in 1..=count.saturating_sub(objects.len()) {
         objects.push(filler(number, rows)?);
     }
@@ -340,6 +343,17 @@ fn huge(rows: u64) -> Result<Object, String> {
     for number in 0..HUGE_FIELDS {
         object.add(&format!("A_Name_As_Long_As_Names_May_Be_{number:03}__c string 40"))?;
     }
+    Ok(object)
+}
+
+/// An object whose times queries cannot filter by.
+fn unfilterable(rows: u64) -> Result<Object, String> {
+    let mut object = Object::new("Unfilterable__c", "a03", (rows / 20).max(1));
+    object.add_all(&[
+        "@head",
+        "CreatedDate datetime required unfilterable",
+        "SystemModstamp datetime required unfilterable",
+    ])?;
     Ok(object)
 }
 

@@ -33,11 +33,13 @@ pub struct DataSettings {
     pub unknown_types: bool,
     /// Whether there is `Huge__c`, whose fields do not fit into an address all at once.
     pub huge: bool,
+    /// Whether there is `Unfilterable__c`, whose times queries cannot filter by.
+    pub unfilterable: bool,
 }
 
 impl Default for DataSettings {
     fn default() -> Self {
-        Self { objects: 0, days: 1000, unknown_types: false, huge: false }
+        Self { objects: 0, days: 1000, unknown_types: false, huge: false, unfilterable: false }
     }
 }
 

@@ -130,14 +130,29 @@ fn case_18_a_job_that_somebody_aborted_is_told_of() {
 
 #[test]
 fn a_job_that_does_not_end_is_given_up_for_smaller_ones() {
-    let org = Salesforce::of_rows(3_000);
+    let org = Salesforce::of_rows(6_000);
     org.settings(json!({ "jobs": { "script": [{ "action": "stall", "job": 1 }] } }));
-    // A job gets a minute at least: the read is only looked at while it waits.
-    let mut running = paged(&org).set(json!({ "job_timeout_minutes": 1 })).spawn();
-    running.until("STARTED");
-    running.terminate();
-    let read = running.finish();
-    assert_eq!(read.code, Some(143), "{}", read.summary());
+    let read = paged(&org).set(json!({ "job_timeout_minutes": 0.02 })).run().succeeded();
+    let said = read.logs(LogLevel::Warn);
+    assert!(said.iter().any(|text| text.contains("it had not ended after")), "{said:?}");
+    assert!(org.jobs() > 1, "halves of the range are jobs of their own");
+    assert_eq!(complete(&org, &[&read], "Wide__c"), 0);
+}
+
+#[test]
+fn a_cursor_that_cannot_be_filtered_by_is_done_without() {
+    let org = Salesforce::with(600, "data.unfilterable = true");
+    let mut catalog = org.job("discover").run().succeeded().catalog().streams.clone();
+    catalog.retain(|stream| stream.name == "Unfilterable__c");
+    let job = org.read(&[]).streams(catalog);
+    let read = job.run().succeeded();
+    let queries = &org.requests().by_path["/salesforce/services/data/v62.0/queryAll"];
+    assert_eq!(queries.by_status.get("400"), Some(&1), "{queries:?}");
+    assert!(!org.truth("Unfilterable__c").is_empty());
+    assert_eq!(complete(&org, &[&read], "Unfilterable__c"), 0);
+    // What has no cursor is read whole each time.
+    let again = job.state(read.state_file()).run().succeeded();
+    assert_eq!(complete(&org, &[&again], "Unfilterable__c"), 0);
 }
 
 #[test]
