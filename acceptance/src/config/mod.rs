@@ -9,6 +9,7 @@
 //! JSON schema, against which a file is read, so that an error names the place and what is wanted.
 
 mod consistency;
+mod entries;
 mod expected;
 mod legacy;
 mod load;
@@ -25,6 +26,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use entries::common;
 
 pub use consistency::{missing_expected_records, missing_future_states};
 pub use expected::{ExpectedRecord, expected_records};
@@ -257,8 +260,13 @@ impl Config {
     /// # Errors
     /// The command makes no sense.
     pub fn previous_target(&self) -> Result<Option<Target>, ConfigError> {
-        let Some(previous) = &self.previous else { return Ok(None) };
-        self.target_of(previous.executable.as_ref(), previous.image.as_deref())
+        let named = match &self.previous {
+            Some(previous) => {
+                self.target_of(previous.executable.as_ref(), previous.image.as_deref())?
+            }
+            None => None,
+        };
+        Ok(named.or_else(|| self.older_image()))
     }
 
     fn target_of(
@@ -405,10 +413,6 @@ impl Config {
         }
         commands
     }
-}
-
-fn common<T: Entry>(section: Option<&Section<T>>) -> Option<&Common> {
-    section?.tests.first().map(Entry::common)
 }
 
 fn source(inline: Option<&InlineConfig>, path: Option<&Path>) -> Option<ConfigSource> {

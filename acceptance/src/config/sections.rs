@@ -184,7 +184,8 @@ pub struct SpecTest {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BackwardCompatibility {
-    /// The tag of the older image; `latest` by default.
+    /// The tag of the older image; `latest` by default. Images are compared where this or
+    /// `disable_for_version` is given; `previous` names anything else to compare with.
     pub previous_connector_version: Option<String>,
     /// Nothing is compared when the older image turns out to be this version.
     pub disable_for_version: Option<String>,

@@ -27,6 +27,9 @@ pub fn check(lab: &Lab<'_>, catalog: Option<&Value>) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// The label of an image that names the connector's version.
+const VERSION: &str = "io.airbyte.version";
+
 fn trouble(error: impl std::fmt::Display) -> Trouble {
     Trouble(error.to_string())
 }
@@ -41,6 +44,17 @@ fn previous_connector(lab: &Lab<'_>) -> Result<Option<Connector>, Trouble> {
                 Launch::Image { engine, .. } => engine.as_str(),
                 Launch::Executable(_) => "docker",
             };
+            if let Some(version) = lab.settings.disabled_version()
+                && inspect(engine, &image)?[0]["Config"]["Labels"][VERSION] == version
+            {
+                let mut desk = Desk::new(lab);
+                for rule in [&rules::U01, &rules::U02, &rules::U03] {
+                    let why = format!("{image} is version {version} (disable_for_version)");
+                    desk.sheet.skip(rule, why);
+                }
+                desk.clear();
+                return Ok(None);
+            }
             Connector::image(&image, engine)
         }
         None => return Ok(None),
@@ -220,16 +234,26 @@ fn image(desk: &mut Desk<'_>) -> Result<(), Trouble> {
         }
         return Ok(());
     };
-    let output = Command::new(engine)
-        .args(["image", "inspect", image])
-        .output()
-        .map_err(|error| Trouble(format!("{engine}: {error}")))?;
-    let inspected: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
-        Trouble(format!("`{engine} image inspect {image}` printed no JSON: {error}"))
-    })?;
+    let inspected = inspect(engine, image)?;
     let metadata = desk.lab.settings.metadata().map(|path| yaml(&path)).transpose()?;
     attributes::image(&inspected, metadata.as_ref(), &mut desk.sheet);
     Ok(())
+}
+
+/// What the engine knows of an image, which it fetches where it is not there yet.
+fn inspect(engine: &str, image: &str) -> Result<Value, Trouble> {
+    let call = |arguments: &[&str]| {
+        let output = Command::new(engine).args(arguments).arg(image).output();
+        output.map_err(|error| Trouble(format!("{engine}: {error}")))
+    };
+    let mut output = call(&["image", "inspect"])?;
+    if !output.status.success() {
+        call(&["pull", "--quiet"])?;
+        output = call(&["image", "inspect"])?;
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| {
+        Trouble(format!("`{engine} image inspect {image}` printed no JSON: {error}"))
+    })
 }
 
 fn documentation(desk: &mut Desk<'_>) -> Result<(), Trouble> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::progress::Progress;
 use crate::checks::output::{self, Bounds, Circumstances, Expected};
 use crate::checks::spec as spec_checks;
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::exec::{Call, Connector, Stop, Trouble};
 use crate::leaks::Leaks;
 use crate::report::RunSummary;
@@ -240,10 +240,15 @@ impl<'a> Desk<'a> {
 
     /// A command without files.
     pub fn plain_call(&self, title: impl Into<String>, command: &str) -> Call {
-        let limits = &self.lab.settings.limits;
-        let limit = seconds_of(limits, command);
+        let settings = self.lab.settings;
+        let limit = settings.seconds_of(command);
         // Twice the limit, so that a run that is only too slow can still be looked at.
-        Call::new(title, command).timeout(Duration::from_secs_f64((limit * 2.0).clamp(4.0, 7200.0)))
+        let timeout = Duration::from_secs_f64((limit * 2.0).clamp(4.0, 7200.0));
+        let call = Call::new(title, command).timeout(timeout);
+        match settings.deployment_mode_of(command) {
+            Some(mode) => call.variable("DEPLOYMENT_MODE", mode),
+            None => call,
+        }
     }
 
     /// Runs a command and looks at its output.
@@ -272,7 +277,7 @@ impl<'a> Desk<'a> {
             _ => None,
         };
         let bounds = Bounds {
-            seconds: (!call.is_hindered).then(|| seconds_of(limits, &call.command)),
+            seconds: (!call.is_hindered).then(|| self.lab.settings.seconds_of(&call.command)),
             peak_rss: Some((limits.peak_rss_mib * 1024.0 * 1024.0) as u64),
             line: Some(limits.line_bytes),
         };
@@ -336,15 +341,6 @@ fn carry_over(given: &Value, new: &Value, config: &mut Value) -> bool {
         }
         _ => false,
     })
-}
-
-fn seconds_of(limits: &Limits, command: &str) -> f64 {
-    match command {
-        "spec" | "" => limits.spec_seconds,
-        "check" => limits.check_seconds,
-        "discover" => limits.discover_seconds,
-        _ => limits.read_seconds,
-    }
 }
 
 /// What a trial does.

@@ -12,10 +12,13 @@ fn engine(bench: &Bench) {
 echo "$@" >> {log}
 case "$1" in
 run) ;;
-image) echo '[{{"Config": {{"Env": ["AIRBYTE_ENTRYPOINT=/stub"], "Entrypoint": ["/stub"], "Labels": {{}}}}}}]'; exit ;;
+image)
+  version="{{\"io.airbyte.version\": \"${{3#*:}}\"}}"
+  echo '[{{"Config": {{"Env": ["AIRBYTE_ENTRYPOINT=/stub"], "Entrypoint": ["/stub"], "Labels": '"$version"'}}}}]'
+  exit ;;
 *) exit ;;
 esac
-while [ "$1" != a/source:1 ]; do
+while [ "${{1#a/source:}}" = "$1" ]; do
   case "$1" in --volume) folder="${{2%%:/data}}" ;; esac
   shift
 done
@@ -69,4 +72,29 @@ fn an_image_is_run_by_its_engine() {
     let names: std::collections::BTreeSet<&str> =
         reads.iter().filter_map(|line| line.split(' ').nth(6)).collect();
     assert_eq!(names.len(), reads.len());
+}
+
+#[test]
+fn an_older_image_is_compared_unless_its_version_is_excepted() {
+    for (excepted, is_compared) in [("1.4.0", true), ("1.3.0", false)] {
+        let bench = Bench::new();
+        engine(&bench);
+        let file = format!(
+            "connector_image: a/source:1\nacceptance_tests:\n  spec:\n    tests:\n    \
+             - config_path: config.json\n      deployment_mode: cloud\n      \
+             backward_compatibility_tests_config: {{previous_connector_version: '1.3.0', \
+             disable_for_version: '{excepted}'}}\n"
+        );
+        bench.write("acceptance.yml", &file);
+        let given =
+            ["--engine", "./engine", "--config", "config.json", "--rules", "S01,D01,U01,U02"];
+        let outcome = bench.call(&[&["run"], &given[..]].concat());
+        outcome.says(0, &["a/source:1", "passed:"]);
+        let calls = bench.read("calls");
+        assert!(calls.lines().any(|line| line == "image inspect a/source:1.3.0"), "{calls}");
+        let is_spec = |line: &&str| line.ends_with("a/source:1.3.0 spec");
+        assert_eq!(calls.lines().any(|line| is_spec(&line)), is_compared, "{calls}");
+        let spec = calls.lines().find(|line| line.ends_with("a/source:1 spec")).unwrap();
+        assert!(spec.contains("DEPLOYMENT_MODE"), "{spec}");
+    }
 }
